@@ -1,0 +1,42 @@
+"""Every exception that this package raises on purpose.
+
+All derive from :class:`SegmentationError`, and the text of each is one line that says what was wrong,
+where, and what would be right, so that a command or a node can print it as it is.
+"""
+
+from __future__ import annotations
+
+
+class SegmentationError(Exception):
+    """Base of every exception of this package."""
+
+
+class InvalidImageError(SegmentationError, ValueError):
+    """An image (or image message) that cannot be segmented."""
+
+
+class UnknownModelError(SegmentationError, ValueError):
+    """A network name that is not in the table of networks."""
+
+    def __init__(self, name: str, known: tuple[str, ...]) -> None:
+        super().__init__(f"unknown model '{name}': choose one of {', '.join(known)}")
+
+
+class WeightsError(SegmentationError):
+    """A weights file that is missing, damaged, or made for another network."""
+
+
+class DeviceError(SegmentationError):
+    """A compute device or precision that this machine does not have."""
+
+
+class DatasetError(SegmentationError):
+    """A data set folder that is missing or incomplete."""
+
+
+class BagError(SegmentationError):
+    """A bag that is missing, empty, damaged, or lacks the topics that were asked for."""
+
+
+class ConfigError(SegmentationError, ValueError):
+    """A configuration file or value that is not valid."""
