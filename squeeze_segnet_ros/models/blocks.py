@@ -1,0 +1,106 @@
+"""The building blocks that the networks share.
+
+``Fire`` is SqueezeNet's module (arXiv 1602.07360, section 3.1), ``DFire`` its inverse in Squeeze-SegNet's
+decoder (arXiv 1711.05491, section 3.2), and ``max_unpool`` SegNet's upsampling (arXiv 1511.00561, section 3).
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+def conv_bn_relu(in_channels: int, out_channels: int, kernel_size: int) -> nn.Sequential:
+    """A size-keeping convolution, batch norm, ReLU; the norm folds into the convolution for inference."""
+    return nn.Sequential(
+        nn.Conv2d(in_channels, out_channels, kernel_size, padding=kernel_size // 2, bias=False),
+        nn.BatchNorm2d(out_channels),
+        nn.ReLU(inplace=True),
+    )
+
+
+class Fire(nn.Module):
+    """SqueezeNet's Fire: a 1x1 squeeze, then 1x1 and 3x3 expansions side by side, concatenated.
+
+    (N, in_channels, H, W) -> (N, 2 * expand, H, W).
+    """
+
+    def __init__(self, in_channels: int, squeeze: int, expand: int) -> None:
+        super().__init__()
+        self.squeeze1x1 = nn.Conv2d(in_channels, squeeze, 1)
+        self.expand1x1 = nn.Conv2d(squeeze, expand, 1)
+        self.expand3x3 = nn.Conv2d(squeeze, expand, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = F.relu(self.squeeze1x1(x))
+        return torch.cat((F.relu(self.expand1x1(x)), F.relu(self.expand3x3(x))), 1)
+
+
+class DFire(nn.Module):
+    """The inverse of a Fire: 1x1 and 3x3 expansions side by side, concatenated, then a 1x1 squeeze.
+
+    (N, in_channels, H, W) -> (N, out_channels, H, W). Each expansion is ``in_channels // 8`` wide.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int) -> None:
+        super().__init__()
+        expand = in_channels // 8
+        self.expand1x1 = conv_bn_relu(in_channels, expand, 1)
+        self.expand3x3 = conv_bn_relu(in_channels, expand, 3)
+        self.squeeze1x1 = conv_bn_relu(2 * expand, out_channels, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.squeeze1x1(torch.cat((self.expand1x1(x), self.expand3x3(x)), 1))
+
+
+def max_unpool(x: Tensor, indices: Tensor, output_size: tuple[int, int]) -> Tensor:
+    """Puts each value of ``x`` where max-pooling found it, zeros elsewhere.
+
+    Where pooling windows overlap, two of them may name the same pixel: the later window in row-major
+    order wins, as in a sequential loop, on every device and in every batch size.
+
+    Args:
+        x: (N, C, h, w), any floating type.
+        indices: (N, C, h, w) int64, flat positions in the H x W plane, as ``max_pool2d`` returns them.
+        output_size: (H, W) of the plane before pooling.
+
+    Returns:
+        (N, C, H, W) of the type of ``x``.
+    """
+    if x.device.type == "cpu":
+        # PyTorch walks the windows of one plane in order on a CPU, so the later one overwrites the earlier.
+        return F.max_unpool2d(x, indices, 2, output_size=output_size)
+    return _max_unpool_by_rank(x, indices, output_size)
+
+
+def _max_unpool_by_rank(x: Tensor, indices: Tensor, output_size: tuple[int, int]) -> Tensor:
+    """``max_unpool`` for devices whose scatter has no order.
+
+    A first scatter with a maximum, which no order can change, finds the last window that names each pixel;
+    then each pixel gathers that window's value.
+    """
+    n, c, h, w = x.shape
+    flat_indices = indices.reshape(n, c, -1)
+    windows = torch.arange(1, h * w + 1, device=x.device).expand_as(flat_indices)
+    last_window = flat_indices.new_zeros((n, c, output_size[0] * output_size[1]))
+    last_window.scatter_reduce_(2, flat_indices, windows, "amax")
+    values = F.pad(x.reshape(n, c, -1), (1, 0))
+    return values.gather(2, last_window).reshape(n, c, *output_size)
+
+
+class MaxPool(nn.Module):
+    """3x3 (or 2x2) max-pooling with stride 2 that also returns where each maximum was found.
+
+    (N, C, H, W) -> (N, C, h, w) and int64 indices of the same shape, for :func:`max_unpool`.
+    """
+
+    def __init__(self, kernel_size: int, ceil_mode: bool = False) -> None:
+        super().__init__()
+        self.kernel_size = kernel_size
+        self.ceil_mode = ceil_mode
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        return F.max_pool2d(
+            x, self.kernel_size, stride=2, ceil_mode=self.ceil_mode, return_indices=True
+        )

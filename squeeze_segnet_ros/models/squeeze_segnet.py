@@ -1,0 +1,136 @@
+"""Squeeze-SegNet (Nanfack, Elhassouny, Oulad Haj Thami, arXiv 1711.05491, section 3).
+
+Encoder: SqueezeNet without its average pooling. Decoder: a 1x1 convolution that inverts conv10, then a DFire
+for each Fire in reverse order with max-unpooling by the encoder's indices in between, and last a 3x3
+deconvolution with stride 2 that inverts conv1 and gives the class scores.
+
+How the paper was read, where it leaves a choice, and where we deviate:
+
+* The table's 2.7 M parameters and 10.35 MB come out (2,709,707 and 10.34 MiB with batch norm folded) with
+  expansions of C/8 in every DFire and conv10 and its inverse 512 to 512; the text gives no widths.
+* The text says the first layer is "of size 3" and praises its large receptive field; we take SqueezeNet v1.0's
+  7x7 stem with 96 filters, which has one and for which ImageNet weights exist. ``squeeze_segnet_v11`` has the
+  3x3 stem.
+* The last deconvolution of size 3 undoes a stem of size 7, so by itself it ends 2 pixels short of the border
+  on each side; its input is padded by repeating the border, which gives an output of exactly the input's
+  size, for any input, with each score at the center of the stem's window.
+* The decoder's convolutions carry batch norm, which the paper does not name; it folds away for inference.
+  The encoder has none, like SqueezeNet.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from squeeze_segnet_ros.models.blocks import DFire, Fire, MaxPool, conv_bn_relu, max_unpool
+
+
+class FireRow(NamedTuple):
+    """One Fire of SqueezeNet's table: its name, its squeeze width, the width of each expansion."""
+
+    name: str
+    squeeze: int
+    expand: int
+
+
+FIRES = (
+    FireRow("fire2", 16, 64),
+    FireRow("fire3", 16, 64),
+    FireRow("fire4", 32, 128),
+    FireRow("fire5", 32, 128),
+    FireRow("fire6", 48, 192),
+    FireRow("fire7", 48, 192),
+    FireRow("fire8", 64, 256),
+    FireRow("fire9", 64, 256),
+)
+CONV10_CHANNELS = 512
+
+
+class SqueezeSegNet(nn.Module):
+    """Squeeze-SegNet on the layout of SqueezeNet v1.0 or v1.1.
+
+    Args:
+        num_classes: number of class scores per pixel.
+        stem_channels: filters of conv1.
+        stem_size: kernel size of conv1, which has stride 2 and no padding.
+        pool_after: names of the layers that are followed by 3x3 max-pooling with stride 2.
+
+    Maps float (N, 3, H, W), normalized RGB, H and W of at least 32, to logits (N, num_classes, H, W).
+    """
+
+    def __init__(self, num_classes: int, stem_channels: int, stem_size: int, pool_after: Sequence[str]) -> None:
+        super().__init__()
+        self.pool_after = frozenset(pool_after)
+        self.conv1 = nn.Conv2d(3, stem_channels, stem_size, stride=2)
+        self.pool = MaxPool(3, ceil_mode=True)
+        self.encoder = nn.ModuleDict()
+        self.decoder = nn.ModuleDict()
+        channels = stem_channels
+        for fire in FIRES:
+            self.encoder[fire.name] = Fire(channels, fire.squeeze, fire.expand)
+            self.decoder[fire.name] = DFire(2 * fire.expand, channels)
+            channels = 2 * fire.expand
+        self.conv10 = nn.Conv2d(channels, CONV10_CHANNELS, 1)
+        self.inverse_conv10 = conv_bn_relu(CONV10_CHANNELS, channels, 1)
+        self.inverse_conv1 = nn.ConvTranspose2d(stem_channels, num_classes, 3, stride=2)
+        self._initialize()
+
+    def _initialize(self) -> None:
+        for module in self.modules():
+            if isinstance(module, (nn.Conv2d, nn.ConvTranspose2d)):
+                nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
+
+    def forward(self, image: Tensor) -> Tensor:
+        pooled: dict[str, tuple[Tensor, tuple[int, int]]] = {}
+
+        def pool_if_due(name: str, x: Tensor) -> Tensor:
+            if name not in self.pool_after:
+                return x
+            size = (x.shape[2], x.shape[3])
+            x, indices = self.pool(x)
+            pooled[name] = indices, size
+            return x
+
+        def unpool_if_due(name: str, x: Tensor) -> Tensor:
+            return max_unpool(x, *pooled[name]) if name in pooled else x
+
+        x = pool_if_due("conv1", F.relu(self.conv1(image)))
+        for name, fire in self.encoder.items():
+            x = pool_if_due(name, fire(x))
+        x = self.inverse_conv10(F.relu(self.conv10(x)))
+        for name, dfire in reversed(self.decoder.items()):
+            x = dfire(unpool_if_due(name, x))
+        return self._scores(unpool_if_due("conv1", x), (image.shape[2], image.shape[3]))
+
+    def _scores(self, x: Tensor, image_size: tuple[int, int]) -> Tensor:
+        """The inverse of conv1: (N, stem_channels, h, w) -> logits (N, num_classes, H, W)."""
+        height, width = image_size
+        # Stem window i is centered on pixel 2 i + stem_size // 2, the deconvolution's on 2 i + 1.
+        margin = self.conv1.kernel_size[0] // 2 - 1
+        before = (margin + 1) // 2
+        crop = 2 * before - margin
+        after_height = _repeats_to_cover(height + crop, x.shape[2] + before)
+        after_width = _repeats_to_cover(width + crop, x.shape[3] + before)
+        x = F.pad(x, (before, after_width, before, after_height), mode="replicate")
+        return self.inverse_conv1(x)[:, :, crop : crop + height, crop : crop + width]
+
+
+def _repeats_to_cover(length: int, windows: int) -> int:
+    """How many windows must be added so that a deconvolution of size 3 and stride 2 gives ``length`` pixels."""
+    return max(0, (length - 2 * windows) // 2)
+
+
+def squeeze_segnet(num_classes: int) -> SqueezeSegNet:
+    """Squeeze-SegNet as in the paper, on SqueezeNet v1.0: 2.71 M parameters, 14.8 GFLOP at 480x360."""
+    return SqueezeSegNet(num_classes, 96, 7, ("conv1", "fire4", "fire8"))
+
+
+def squeeze_segnet_v11(num_classes: int) -> SqueezeSegNet:
+    """The same scheme on SqueezeNet v1.1, which pools earlier: 2.69 M parameters, 6.6 GFLOP at 480x360."""
+    return SqueezeSegNet(num_classes, 64, 3, ("conv1", "fire3", "fire5"))

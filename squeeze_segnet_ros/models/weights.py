@@ -1,0 +1,126 @@
+"""Weights files: safetensors with the facts about the network in the file's metadata.
+
+A file holds the parameters and buffers under their PyTorch names, in fp16 or fp32, and one metadata entry,
+``squeeze_segnet_ros``, a JSON object with the fields of :class:`WeightsMetadata`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from squeeze_segnet_ros.errors import WeightsError
+from squeeze_segnet_ros.labels import CAMVID, LabelClass, LabelSet
+
+_METADATA_KEY = "squeeze_segnet_ros"
+_RELEASED = Path(__file__).resolve().parent.parent / "weights"
+
+
+@dataclass(frozen=True)
+class WeightsMetadata:
+    """What a weights file says about itself.
+
+    ``figures`` maps a data set's split (``"camvid/test"``) to its scores in 0..1; ``command`` and ``revision``
+    name the training command and the git revision.
+    """
+
+    model: str
+    label_set: LabelSet = CAMVID
+    command: str = ""
+    revision: str = ""
+    figures: dict[str, dict[str, float]] = field(default_factory=dict)
+
+    def to_json(self) -> str:
+        """The text that goes into the file."""
+        return json.dumps(dataclasses.asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str) -> WeightsMetadata:
+        """Reads the text of :meth:`to_json`; raises KeyError, TypeError or ValueError when it is not that."""
+        fields: dict[str, Any] = json.loads(text)
+        label_set = fields.pop("label_set")
+        classes = tuple(LabelClass(int(i), str(name), tuple(rgb)) for i, name, rgb in label_set["classes"])
+        return cls(label_set=LabelSet(label_set["name"], classes), **fields)
+
+
+def save(path: Path, network: nn.Module, metadata: WeightsMetadata, dtype: torch.dtype = torch.float16) -> None:
+    """Writes ``network`` to ``path``; floating tensors are rounded to ``dtype``.
+
+    The file appears under its name only once it is complete.
+    """
+    tensors = {
+        name: tensor.detach().to("cpu", dtype if tensor.is_floating_point() else tensor.dtype).contiguous()
+        for name, tensor in network.state_dict().items()
+    }
+    partial = path.with_name(path.name + ".partial")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    save_file(tensors, partial, {_METADATA_KEY: metadata.to_json()})
+    partial.replace(path)
+
+
+def load(path: Path) -> tuple[dict[str, Tensor], WeightsMetadata]:
+    """Reads a weights file: its tensors in fp32 on the CPU, and its metadata.
+
+    Raises:
+        WeightsError: there is no such file, it is damaged, or it was not written by this package.
+    """
+    if not path.is_file():
+        raise WeightsError(f"no weights file at {path}: give the path of a .safetensors file")
+    try:
+        with safe_open(path, framework="pt") as file:
+            text = (file.metadata() or {}).get(_METADATA_KEY)
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
+    except (SafetensorError, OSError, ValueError) as error:
+        raise WeightsError(f"{path} is not a complete safetensors file ({error})") from error
+    if text is None:
+        raise WeightsError(f"{path} has no '{_METADATA_KEY}' metadata: it was not written by this package's training")
+    try:
+        metadata = WeightsMetadata.from_json(text)
+    except (KeyError, TypeError, ValueError) as error:
+        raise WeightsError(f"{path} has damaged '{_METADATA_KEY}' metadata ({error!r})") from error
+    return {k: t.float() if t.is_floating_point() else t for k, t in tensors.items()}, metadata
+
+
+def load_into(network: nn.Module, model: str, path: Path) -> WeightsMetadata:
+    """Fills ``network``, which was built as ``model``, from a weights file and returns the file's metadata.
+
+    Raises:
+        WeightsError: the file is missing, damaged, for another network, or does not fit.
+    """
+    tensors, metadata = load(path)
+    check_model(metadata, model, path)
+    try:
+        network.load_state_dict(tensors)
+    except RuntimeError as error:
+        first_line = " ".join(str(error).split())[:300]
+        raise WeightsError(f"the tensors of {path} do not fit {model}: {first_line}") from error
+    return metadata
+
+
+def check_model(metadata: WeightsMetadata, model: str, path: Path) -> None:
+    """Raises WeightsError when the file at ``path`` was not made for ``model``."""
+    if metadata.model != model:
+        raise WeightsError(
+            f"{path} holds weights of {metadata.model}, not of {model}: choose model '{metadata.model}' or other weights"
+        )
+
+
+def released(model: str) -> Path:
+    """The weights that come with the package.
+
+    Raises:
+        WeightsError: none are released for ``model``.
+    """
+    path = _RELEASED / f"{model}.safetensors"
+    if not path.is_file():
+        have = ", ".join(sorted(p.stem for p in _RELEASED.glob("*.safetensors"))) or "none"
+        raise WeightsError(f"no weights are released for {model} (released: {have}): give a weights file of your own")
+    return path

@@ -1,0 +1,1 @@
+"""Training and evaluation: plain PyTorch functions over in-memory data."""

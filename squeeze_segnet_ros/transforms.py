@@ -1,0 +1,46 @@
+"""Pixel transforms with one definition for training, the CPU and the GPU."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+MEAN = (0.485, 0.456, 0.406)
+STD = (0.229, 0.224, 0.225)
+"""Mean and standard deviation of ImageNet's RGB values in 0..1, for every network of this package."""
+
+
+def normalize(image: Tensor) -> Tensor:
+    """uint8 or float (N, 3, H, W) RGB in 0..255 -> float (N, 3, H, W) with about zero mean and unit deviation."""
+    # Constants made on the device by fill, not by copy, so that a CUDA graph can capture them.
+    scale = torch.stack([torch.full((1, 1), 1 / (255 * s), device=image.device) for s in STD])
+    shift = torch.stack([torch.full((1, 1), -m / s, device=image.device) for m, s in zip(MEAN, STD, strict=True)])
+    return torch.addcmul(shift, image.to(torch.float32), scale)
+
+
+def resize(image: Tensor, size: tuple[int, int]) -> Tensor:
+    """float (N, C, h, w) -> (N, C, H, W), bilinear; antialiased when it shrinks."""
+    if tuple(image.shape[2:]) == size:
+        return image
+    shrinks = size[0] < image.shape[2] or size[1] < image.shape[3]
+    return F.interpolate(image, size, mode="bilinear", align_corners=False, antialias=shrinks)
+
+
+def resize_labels(labels: Tensor, size: tuple[int, int]) -> Tensor:
+    """uint8 (N, h, w) -> (N, H, W), the nearest label; no value appears that was not there."""
+    if tuple(labels.shape[1:]) == size:
+        return labels
+    return F.interpolate(labels[:, None], size, mode="nearest-exact")[:, 0]
+
+
+def colorize(labels: Tensor, palette: Tensor) -> Tensor:
+    """uint8 (N, H, W) labels, uint8 (256, 3) RGB palette -> uint8 (N, H, W, 3) RGB."""
+    return palette[labels.to(torch.int32)]
+
+
+def blend(image: Tensor, colors: Tensor, alpha: float) -> Tensor:
+    """Mixes two uint8 images of one shape: ``alpha`` in 0..1 is the share of ``colors``."""
+    weight = round(alpha * 256)
+    mixed = image.to(torch.int32) * (256 - weight) + colors.to(torch.int32) * weight
+    return ((mixed + 128) >> 8).to(torch.uint8)
