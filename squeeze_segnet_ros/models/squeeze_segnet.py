@@ -20,13 +20,15 @@ How the paper was read, where it leaves a choice, and where we deviate:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from squeeze_segnet_ros.models.blocks import DFire, Fire, MaxPool, conv_bn_relu, max_unpool
+from squeeze_segnet_ros.transforms import MEAN, STD
 
 
 class FireRow(NamedTuple):
@@ -48,6 +50,7 @@ FIRES = (
     FireRow("fire9", 64, 256),
 )
 CONV10_CHANNELS = 512
+_CAFFE_MEAN_RGB = (123.0, 117.0, 104.0)
 
 
 class SqueezeSegNet(nn.Module):
@@ -85,6 +88,26 @@ class SqueezeSegNet(nn.Module):
                 nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
                 if module.bias is not None:
                     nn.init.zeros_(module.bias)
+
+    def convert_encoder_weights(self, tensors: Mapping[str, Tensor]) -> dict[str, tuple[str, Tensor]]:
+        """Maps tensors of a Caffe SqueezeNet (``conv1.weight``, ``fire2/squeeze1x1.weight``, ...) to ours.
+
+        The Caffe networks take BGR in 0..255 minus a mean; conv1 is rewritten so that it gives the same values
+        for RGB that is normalized as everywhere in this package. Returns {name there: (name here, tensor)}.
+        """
+        converted = {}
+        for source, tensor in tensors.items():
+            layer, _, kind = source.rpartition(".")
+            if layer.startswith("fire"):
+                converted[source] = f"encoder.{layer.replace('/', '.')}.{kind}", tensor
+        if {"conv1.weight", "conv1.bias"} <= set(tensors):
+            weight = tensors["conv1.weight"].flip(1)
+            std, mean = torch.tensor(STD), torch.tensor(MEAN)
+            offset = 255 * mean - torch.tensor(_CAFFE_MEAN_RGB)
+            bias = tensors["conv1.bias"] + (weight * offset.view(1, 3, 1, 1)).sum((1, 2, 3))
+            converted["conv1.weight"] = "conv1.weight", weight * (255 * std).view(1, 3, 1, 1)
+            converted["conv1.bias"] = "conv1.bias", bias
+        return converted
 
     def forward(self, image: Tensor) -> Tensor:
         pooled: dict[str, tuple[Tensor, tuple[int, int]]] = {}

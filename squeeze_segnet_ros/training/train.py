@@ -1,0 +1,479 @@
+"""``python -m squeeze_segnet_ros train``: trains a network on CamVid.
+
+A run's folder holds the resolved configuration (``config.yaml``, with the git revision and the command),
+``log.csv``, TensorBoard events, ``curve.png``, ``checkpoint.pt`` (to resume) and ``best.safetensors``, the
+released form of the best network on the validation split.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import csv
+import dataclasses
+import math
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.distributed as dist
+import yaml
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from squeeze_segnet_ros import models
+from squeeze_segnet_ros.errors import ConfigError, DatasetError, DeviceError, WeightsError
+from squeeze_segnet_ros.labels import CAMVID
+from squeeze_segnet_ros.models import encoder_weights, weights
+from squeeze_segnet_ros.training import losses
+from squeeze_segnet_ros.training.augment import AugmentConfig, augment
+from squeeze_segnet_ros.training.camvid import LabelledImages, load_split
+from squeeze_segnet_ros.training.evaluate import count_split
+from squeeze_segnet_ros.training.metrics import scores
+from squeeze_segnet_ros.transforms import normalize
+
+HELP = "train a network on CamVid"
+
+
+@dataclass(frozen=True)
+class OptimizerConfig:
+    """``name`` is sgd or adamw; ``encoder_lr_factor`` scales the rate of parameters that start from ImageNet."""
+
+    name: str = "adamw"
+    lr: float = 2e-3
+    momentum: float = 0.9
+    weight_decay: float = 1e-2
+    encoder_lr_factor: float = 1.0
+    clip_norm: float = 0.0
+
+
+@dataclass(frozen=True)
+class ScheduleConfig:
+    """Linear warm-up, a constant rate, then a decay to zero over the last ``decay`` share of the steps.
+
+    ``shape`` of the decay: linear or cosine.
+    """
+
+    warmup_steps: int = 0
+    decay: float = 0.0
+    shape: str = "linear"
+
+
+@dataclass(frozen=True)
+class LossConfig:
+    """``class_weight_power``: 1 for median frequency balancing, 0.5 for its square root, 0 for none."""
+
+    class_weight_power: float = 1.0
+    dice_weight: float = 0.0
+    label_smoothing: float = 0.0
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """Everything that decides how a network is trained; the YAML files of config/train hold one each."""
+
+    model: str = "squeeze_segnet"
+    steps: int = 1000
+    batch_size: int = 8
+    extra_share: float = 0.0
+    evaluate_every: int = 250
+    ema_decay: float = 0.0
+    channels_last: bool = True
+    optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
+    schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
+    loss: LossConfig = field(default_factory=LossConfig)
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
+
+    @classmethod
+    def from_yaml(cls, path: Path) -> TrainConfig:
+        """Reads a configuration.
+
+        Raises:
+            ConfigError: no such file, not YAML, or a key or a value that does not exist.
+        """
+        try:
+            values = yaml.safe_load(path.read_text())
+        except FileNotFoundError:
+            raise ConfigError(f"no configuration file {path}") from None
+        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+            raise ConfigError(f"{path} is not readable YAML: {' '.join(str(error).split())}") from error
+        config = _from_dict(cls, values or {}, str(path))
+        if config.steps < 1 or config.batch_size < 2:
+            raise ConfigError(f"{path}: steps must be at least 1 and batch_size at least 2")
+        return config
+
+
+def _from_dict(cls: Any, values: Any, where: str) -> Any:
+    if not isinstance(values, dict):
+        raise ConfigError(f"{where}: expected keys and values, found {values!r}")
+    known = {f.name: f for f in dataclasses.fields(cls)}
+    defaults = cls()
+    fields = {}
+    for key, value in values.items():
+        if key not in known:
+            raise ConfigError(f"{where}: unknown key '{key}', known are {', '.join(known)}")
+        default = getattr(defaults, key)
+        if dataclasses.is_dataclass(default):
+            value = _from_dict(type(default), value, f"{where}: {key}")
+        elif isinstance(default, tuple):
+            if not isinstance(value, list) or len(value) != len(default):
+                raise ConfigError(f"{where}: '{key}' takes a list of {len(default)} numbers, found {value!r}")
+            value = tuple(value)
+        else:
+            try:
+                converted = type(default)(value)
+            except (TypeError, ValueError):
+                converted = None
+            if converted is None or (not isinstance(default, str) and converted != value):
+                raise ConfigError(f"{where}: '{key}' takes a {type(default).__name__}, found {value!r}")
+            value = converted
+        fields[key] = value
+    return cls(**fields)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declares the command's arguments."""
+    parser.add_argument("--config", type=Path, required=True, help="training configuration, see config/train")
+    parser.add_argument("--data", type=Path, default=os.environ.get("CAMVID_ROOT"), help="CamVid root [CAMVID_ROOT]")
+    parser.add_argument("--output", type=Path, help="folder of the run [runs/<name of the configuration>]")
+    parser.add_argument("--encoder-weights", type=Path, help="ImageNet weights to start the encoder from")
+    parser.add_argument("--start-from", type=Path, help="weights file of the same network to start from")
+    parser.add_argument("--extra-data", type=Path, help="folder laid out like CamVid whose train split is mixed in")
+    parser.add_argument("--steps", type=int, help="number of steps, instead of the configuration's")
+    parser.add_argument("--device", default="auto", help="cpu, cuda or cuda:N [a GPU if there is one]")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--resume", action="store_true", help="go on from the checkpoint in the run's folder")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Runs the command; 0 when it trained to the end, 130 after Ctrl-C, which leaves a checkpoint."""
+    config = TrainConfig.from_yaml(args.config)
+    if args.steps:
+        config = dataclasses.replace(config, steps=args.steps)
+    if args.data is None:
+        raise DatasetError("no data set: give --data or set CAMVID_ROOT to CamVid's root folder")
+    output = args.output or Path("runs") / args.config.stem
+    with _process_group(args.device) as device:
+        trainer = Trainer(config, Path(args.data), output, device, args.seed, args.extra_data)
+        if args.resume:
+            trainer.resume()
+        else:
+            trainer.start(args.encoder_weights, args.start_from)
+        return 0 if trainer.train() else 130
+
+
+@contextmanager
+def _process_group(device: str) -> Iterator[torch.device]:
+    """The device of this process; joins the group when ``torchrun`` started it."""
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    if device.startswith("cuda") and not torch.cuda.is_available():
+        raise DeviceError(f"device '{device}': this machine has no CUDA device, use cpu")
+    if "RANK" not in os.environ:
+        yield torch.device(device)
+        return
+    if device == "cuda":
+        device = f"cuda:{os.environ['LOCAL_RANK']}"
+        torch.cuda.set_device(device)
+    dist.init_process_group("nccl" if device.startswith("cuda") else "gloo")
+    try:
+        yield torch.device(device)
+    finally:
+        dist.destroy_process_group()
+
+
+class Trainer:
+    """One training run: the network, its optimizer and the run's folder."""
+
+    def __init__(
+        self,
+        config: TrainConfig,
+        data: Path,
+        output: Path,
+        device: torch.device,
+        seed: int = 0,
+        extra_data: Path | None = None,
+    ) -> None:
+        self.config = config
+        self.output = output
+        self.device = device
+        self.seed = seed
+        self.step = 0
+        self.best = -1.0
+        self.rank = dist.get_rank() if dist.is_initialized() else 0
+        self.world_size = dist.get_world_size() if dist.is_initialized() else 1
+        self.train_data = load_split(data, "train").to(device)
+        self.val_data = load_split(data, "val")
+        self.extra = load_split(extra_data, "train").to(device) if extra_data and config.extra_share else None
+        self.class_weights = losses.median_frequency_weights(
+            self.train_data.labels, len(CAMVID), config.loss.class_weight_power
+        )
+        self.class_weights = (self.class_weights / self.class_weights.mean()).to(device)
+        torch.manual_seed(seed)
+        self.generator = torch.Generator().manual_seed(seed * 1000 + self.rank)
+        self.network = models.build(config.model, len(CAMVID)).to(device)
+        if config.channels_last:
+            self.network = self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.pretrained: tuple[str, ...] = ()
+        self._interrupted = False
+
+    def start(self, encoder: Path | None, start_from: Path | None) -> None:
+        """Begins a new run from fresh, ImageNet or earlier weights."""
+        if encoder:
+            report = encoder_weights.load(self.network, encoder)
+            self.pretrained = report.taken
+            if self.rank == 0:
+                print(report)
+        if start_from:
+            weights.load_into(self.network, self.config.model, start_from)
+        self.average = copy.deepcopy(self.network).eval()
+        self.optimizer = self._make_optimizer()
+        if self.rank == 0:
+            self.output.mkdir(parents=True, exist_ok=True)
+            (self.output / "log.csv").unlink(missing_ok=True)
+            record = dataclasses.asdict(self.config) | {
+                "command": " ".join(sys.argv), "revision": git_revision(), "seed": self.seed,
+            }  # fmt: skip
+            (self.output / "config.yaml").write_text(yaml.safe_dump(_plain(record), sort_keys=False))
+
+    def resume(self) -> None:
+        """Goes on from the checkpoint of the run's folder."""
+        path = self.output / "checkpoint.pt"
+        if not path.is_file():
+            raise WeightsError(f"no checkpoint at {path}: start without --resume")
+        state = torch.load(path, map_location=self.device, weights_only=True)
+        self.pretrained = tuple(state["pretrained"])
+        self.network.load_state_dict(state["network"])
+        self.average = copy.deepcopy(self.network).eval()
+        self.average.load_state_dict(state["average"])
+        self.optimizer = self._make_optimizer()
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.generator.set_state(state["generator"].cpu())
+        self.step, self.best = state["step"], state["best"]
+
+    def save_checkpoint(self) -> None:
+        """Writes all that :meth:`resume` needs; the file is replaced in one go."""
+        partial = self.output / "checkpoint.pt.partial"
+        torch.save(
+            {
+                "network": self.network.state_dict(),
+                "average": self.average.state_dict(),
+                "optimizer": self.optimizer.state_dict(),
+                "generator": self.generator.get_state(),
+                "pretrained": list(self.pretrained),
+                "step": self.step,
+                "best": self.best,
+            },
+            partial,
+        )
+        partial.replace(self.output / "checkpoint.pt")
+
+    def train(self) -> bool:
+        """Trains to the last step; False when Ctrl-C or SIGTERM ended it early (after a checkpoint)."""
+        step_network: nn.Module = self.network
+        if self.world_size > 1:
+            step_network = nn.parallel.DistributedDataParallel(self.network)
+        bar = tqdm(
+            total=self.config.steps, initial=self.step, unit="step", disable=self.rank != 0, mininterval=2
+        )
+        running = 0.0
+        with self._stop_on_signals():
+            while self.step < self.config.steps and not self._stop_requested():
+                loss = self._train_step(step_network)
+                self.step += 1
+                running = loss if running == 0.0 else 0.95 * running + 0.05 * loss
+                bar.update()
+                bar.set_postfix(loss=f"{running:.3f}", best=f"{self.best:.3f}", refresh=False)
+                if self.step % self.config.evaluate_every == 0 or self.step == self.config.steps:
+                    self._evaluate(running)
+        bar.close()
+        if self.rank == 0:
+            self.save_checkpoint()
+        return self.step == self.config.steps
+
+    def _train_step(self, network: nn.Module) -> float:
+        network.train()
+        images, labels = self._batch()
+        lr = self.config.optimizer.lr * self._schedule()
+        for group in self.optimizer.param_groups:
+            group["lr"] = lr * group["lr_factor"]
+        with self._autocast():
+            logits = network(images)
+        loss = losses.segmentation_loss(
+            logits, labels, self.class_weights, self.config.loss.dice_weight, self.config.loss.label_smoothing
+        )
+        self.optimizer.zero_grad()
+        loss.backward()
+        if self.config.optimizer.clip_norm:
+            nn.utils.clip_grad_norm_(self.network.parameters(), self.config.optimizer.clip_norm)
+        self.optimizer.step()
+        self._update_average()
+        return float(loss)
+
+    def _batch(self) -> tuple[Tensor, Tensor]:
+        """A batch of this process: normalized float (N, 3, h, w) and labels uint8 (N, h, w)."""
+        n = self.config.batch_size // self.world_size
+        extra = round(n * self.config.extra_share) if self.extra else 0
+        parts = [self._draw(self.train_data, n - extra)]
+        if self.extra and extra:
+            parts.append(self._draw(self.extra, extra))
+        images = normalize(torch.cat([p[0] for p in parts]))
+        if self.config.channels_last:
+            images = images.contiguous(memory_format=torch.channels_last)
+        return images, torch.cat([p[1] for p in parts])
+
+    def _draw(self, data: LabelledImages, n: int) -> tuple[Tensor, Tensor]:
+        chosen = torch.randint(len(data), (n,), generator=self.generator).to(self.device)
+        return augment(data.images[chosen], data.labels[chosen], self.config.augment, self.generator)
+
+    def _schedule(self) -> float:
+        """The share of the full learning rate at this step, in 0..1."""
+        schedule = self.config.schedule
+        if self.step < schedule.warmup_steps:
+            return (self.step + 1) / schedule.warmup_steps
+        decay_steps = schedule.decay * self.config.steps
+        left = self.config.steps - self.step
+        if left >= decay_steps:
+            return 1.0
+        share = left / decay_steps
+        return share if schedule.shape == "linear" else 0.5 - 0.5 * math.cos(math.pi * share)
+
+    def _autocast(self) -> AbstractContextManager[Any]:
+        if self.device.type == "cuda" or torch.backends.cpu.get_cpu_capability().startswith("AVX512"):
+            return torch.autocast(self.device.type, torch.bfloat16)
+        return nullcontext()
+
+    def _update_average(self) -> None:
+        # Early on, a short memory: the average should not hold on to the random start.
+        decay = min(self.config.ema_decay, (1 + self.step) / (10 + self.step))
+        with torch.no_grad():
+            for average, current in zip(self.average.state_dict().values(), self.network.state_dict().values(), strict=True):
+                if average.is_floating_point():
+                    average.lerp_(current, 1 - decay)
+                else:
+                    average.copy_(current)
+
+    def _make_optimizer(self) -> torch.optim.Optimizer:
+        """Groups: pretrained or new, with weight decay or (biases and norms) without."""
+        config = self.config.optimizer
+        groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
+        for name, parameter in self.network.named_parameters():
+            groups.setdefault((name in self.pretrained, parameter.ndim > 1), []).append(parameter)
+        param_groups = [
+            {
+                "params": parameters,
+                "lr_factor": config.encoder_lr_factor if pretrained else 1.0,
+                "weight_decay": config.weight_decay if decays else 0.0,
+            }
+            for (pretrained, decays), parameters in groups.items()
+        ]
+        if config.name == "sgd":
+            return torch.optim.SGD(param_groups, config.lr, momentum=config.momentum)
+        if config.name == "adamw":
+            return torch.optim.AdamW(param_groups, config.lr, fused=True)
+        raise ConfigError(f"optimizer.name is '{config.name}': choose sgd or adamw")
+
+    def _evaluate(self, loss: float) -> None:
+        """Scores the averaged network on the validation split, logs, and keeps the best (rank 0 only)."""
+        if self.rank == 0:
+            result = scores(count_split(self.average, self.val_data, self.device, self._autocast()))
+            row = {
+                "step": self.step,
+                "loss": loss,
+                "global_accuracy": result.global_accuracy,
+                "class_average_accuracy": result.class_average_accuracy,
+                "mean_iou": result.mean_iou,
+            }
+            tqdm.write("  ".join(f"{key} {value:.4g}" for key, value in row.items()))
+            self._log(row)
+            if result.mean_iou > self.best:
+                self.best = result.mean_iou
+                figures = {key: round(value, 4) for key, value in row.items() if key not in ("step", "loss")}
+                self._save_weights({"camvid/val": figures})
+            self.save_checkpoint()
+        if self.world_size > 1:
+            dist.barrier()
+
+    def _save_weights(self, figures: dict[str, dict[str, float]]) -> None:
+        metadata = weights.WeightsMetadata(
+            self.config.model, CAMVID, " ".join(sys.argv), git_revision(), figures
+        )
+        weights.save(self.output / "best.safetensors", self.average, metadata)
+
+    def _log(self, row: dict[str, float]) -> None:
+        path = self.output / "log.csv"
+        is_new = not path.exists()
+        with path.open("a", newline="") as file:
+            writer = csv.DictWriter(file, row)
+            if is_new:
+                writer.writeheader()
+            writer.writerow(row)
+        draw_learning_curve(path, self.output / "curve.png")
+        try:
+            from torch.utils.tensorboard import SummaryWriter
+        except ImportError:
+            return
+        with SummaryWriter(str(self.output)) as events:
+            for key, value in row.items():
+                events.add_scalar(key, value, self.step)
+
+    @contextmanager
+    def _stop_on_signals(self) -> Iterator[None]:
+        def stop(signum: int, frame: object) -> None:
+            self._interrupted = True
+
+        before = {s: signal.signal(s, stop) for s in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for signum, handler in before.items():
+                signal.signal(signum, handler)
+
+    def _stop_requested(self) -> bool:
+        if self.world_size == 1:
+            return self._interrupted
+        flag = torch.tensor(float(self._interrupted), device=self.device)
+        dist.all_reduce(flag)
+        return bool(flag)
+
+
+def draw_learning_curve(log: Path, picture: Path) -> None:
+    """Draws the columns of a run's ``log.csv``; does nothing where matplotlib is missing."""
+    try:
+        from matplotlib.figure import Figure
+    except ImportError:
+        return
+    with log.open() as file:
+        rows = [{key: float(value) for key, value in row.items()} for row in csv.DictReader(file)]
+    figure = Figure(figsize=(8, 4.5), layout="constrained")
+    axes = figure.subplots()
+    for key in ("global_accuracy", "class_average_accuracy", "mean_iou"):
+        axes.plot([row["step"] for row in rows], [row[key] for row in rows], label=key.replace("_", " "))
+    axes.set(xlabel="step", ylabel="validation score", ylim=(0, 1))
+    axes.grid(alpha=0.3)
+    axes.legend(loc="lower right")
+    figure.savefig(picture)
+
+
+def git_revision() -> str:
+    """The commit that the code was run from, with ``+`` for local changes; empty outside a repository."""
+    here = Path(__file__).parent
+    try:
+        command = ["git", "describe", "--always", "--dirty=+", "--abbrev=12", "--exclude=*"]
+        return subprocess.run(command, cwd=here, capture_output=True, text=True, timeout=10).stdout.strip()
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+
+
+def _plain(value: Any) -> Any:
+    """The same value in types that YAML has."""
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    return [_plain(item) for item in value] if isinstance(value, (list, tuple)) else value
