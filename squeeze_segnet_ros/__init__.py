@@ -1,0 +1,28 @@
+"""Semantic segmentation of camera images with Squeeze-SegNet and its peers, in Python and as a ROS 2 node.
+
+    import squeeze_segnet_ros as ssr
+    net = ssr.load()
+    labels = net(image)        # uint8 (H, W, 3) RGB -> uint8 (H, W) class ids
+
+Importing this package never imports ROS.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from squeeze_segnet_ros import models
+    from squeeze_segnet_ros.engine import Segmentation, Segmenter, load
+
+__all__ = ["Segmentation", "Segmenter", "load", "models"]
+
+
+def __getattr__(name: str) -> Any:
+    # PyTorch takes seconds to import; tools that need only labels or bags should not wait for it.
+    if name == "models":
+        return importlib.import_module("squeeze_segnet_ros.models")
+    if name in __all__:
+        return getattr(importlib.import_module("squeeze_segnet_ros.engine"), name)
+    raise AttributeError(f"module '{__name__}' has no attribute '{name}'")

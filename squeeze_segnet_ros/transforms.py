@@ -34,13 +34,21 @@ def resize_labels(labels: Tensor, size: tuple[int, int]) -> Tensor:
     return F.interpolate(labels[:, None], size, mode="nearest-exact")[:, 0]
 
 
-def colorize(labels: Tensor, palette: Tensor) -> Tensor:
-    """uint8 (N, H, W) labels, uint8 (256, 3) RGB palette -> uint8 (N, H, W, 3) RGB."""
-    return palette[labels.to(torch.int32)]
+def blend(image: Tensor, labels: Tensor, palette: Tensor, weight: Tensor) -> Tensor:
+    """Mixes the class colors into an image.
 
+    Args:
+        image: uint8 (N, H, W, 3) RGB.
+        labels: uint8 (N, H, W).
+        palette: uint8 (256, 3), the color of each label.
+        weight: float (256,) in 0..1, the share of each label's color.
 
-def blend(image: Tensor, colors: Tensor, alpha: float) -> Tensor:
-    """Mixes two uint8 images of one shape: ``alpha`` in 0..1 is the share of ``colors``."""
-    weight = round(alpha * 256)
-    mixed = image.to(torch.int32) * (256 - weight) + colors.to(torch.int32) * weight
-    return ((mixed + 128) >> 8).to(torch.uint8)
+    Returns:
+        uint8 (N, H, W, 3).
+    """
+    # Seven bits of weight keep every product within int16.
+    share = (weight * 128).round().to(torch.int16)
+    color = palette.to(torch.int16) * share[:, None] + 64
+    index = labels.to(torch.int32)
+    mixed = image.to(torch.int16) * (128 - share)[index][..., None]
+    return mixed.add_(color[index]).bitwise_right_shift_(7).to(torch.uint8)

@@ -20,6 +20,12 @@ def names() -> tuple[str, ...]:
     return tuple(_NETWORKS)
 
 
+def check(name: str) -> None:
+    """Raises UnknownModelError when there is no network of that name."""
+    if name not in _NETWORKS:
+        raise UnknownModelError(name, names())
+
+
 def build(name: str, num_classes: int = 11) -> nn.Module:
     """A network with fresh parameters.
 
@@ -30,8 +36,7 @@ def build(name: str, num_classes: int = 11) -> nn.Module:
         UnknownModelError: there is no network of that name.
         ValueError: ``num_classes`` is not in 1..254.
     """
-    if name not in _NETWORKS:
-        raise UnknownModelError(name, names())
+    check(name)
     if not 1 <= num_classes <= 254:
         raise ValueError(f"num_classes is {num_classes}: a uint8 label image holds 1 to 254 classes")
     return _NETWORKS[name](num_classes)

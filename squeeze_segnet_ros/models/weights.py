@@ -96,21 +96,27 @@ def load_into(network: nn.Module, model: str, path: Path) -> WeightsMetadata:
         WeightsError: the file is missing, damaged, for another network, or does not fit.
     """
     tensors, metadata = load(path)
-    check_model(metadata, model, path)
+    fill(network, model, tensors, metadata, path)
+    return metadata
+
+
+def fill(
+    network: nn.Module, model: str, tensors: dict[str, Tensor], metadata: WeightsMetadata, path: Path
+) -> None:
+    """Copies what :func:`load` read from ``path`` into ``network``, which was built as ``model``.
+
+    Raises:
+        WeightsError: the file is for another network or does not fit.
+    """
+    if metadata.model != model:
+        raise WeightsError(
+            f"{path} holds weights of {metadata.model}, not of {model}: choose model '{metadata.model}' or other weights"
+        )
     try:
         network.load_state_dict(tensors)
     except RuntimeError as error:
         first_line = " ".join(str(error).split())[:300]
         raise WeightsError(f"the tensors of {path} do not fit {model}: {first_line}") from error
-    return metadata
-
-
-def check_model(metadata: WeightsMetadata, model: str, path: Path) -> None:
-    """Raises WeightsError when the file at ``path`` was not made for ``model``."""
-    if metadata.model != model:
-        raise WeightsError(
-            f"{path} holds weights of {metadata.model}, not of {model}: choose model '{metadata.model}' or other weights"
-        )
 
 
 def released(model: str) -> Path:

@@ -1,0 +1,50 @@
+"""Chooses the device and the precision that a network runs in."""
+
+from __future__ import annotations
+
+import torch
+
+from squeeze_segnet_ros.errors import DeviceError
+
+PRECISIONS = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
+
+
+def choose_device(device: str) -> torch.device:
+    """``auto`` (a GPU if there is one), ``cpu``, ``cuda`` or ``cuda:N``.
+
+    Raises:
+        DeviceError: the device is unknown or this machine does not have it.
+    """
+    if device == "auto":
+        return torch.device("cuda:0" if torch.cuda.is_available() else "cpu")
+    kind, _, index = device.partition(":")
+    if kind not in ("cpu", "cuda") or (index and not index.isdigit()) or (kind == "cpu" and index):
+        raise DeviceError(f"unknown device '{device}': choose auto, cpu, cuda or cuda:N")
+    if kind == "cpu":
+        return torch.device("cpu")
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if int(index or 0) >= count:
+        has = ", ".join(f"cuda:{i}" for i in range(count)) or "no CUDA device"
+        raise DeviceError(f"device '{device}' does not exist: this machine has {has}; choose auto or cpu")
+    return torch.device("cuda", int(index or 0))
+
+
+def choose_precision(precision: str, device: torch.device) -> str:
+    """``auto``: fp16 on a GPU, bf16 on a CPU with instructions for it, fp32 otherwise.
+
+    Raises:
+        DeviceError: the precision is unknown, or the device cannot compute in it.
+    """
+    if precision == "auto":
+        if device.type == "cuda":
+            return "fp16"
+        return "bf16" if _cpu_has_bf16() else "fp32"
+    if precision not in PRECISIONS:
+        raise DeviceError(f"unknown precision '{precision}': choose auto, {', '.join(PRECISIONS)}")
+    if precision == "fp16" and device.type == "cpu":
+        raise DeviceError("precision 'fp16' needs a GPU: on a CPU choose auto, fp32 or bf16")
+    return precision
+
+
+def _cpu_has_bf16() -> bool:
+    return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())

@@ -1,0 +1,264 @@
+"""The engine's front: checks images, runs them through the network, and hands out results."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import overload
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from squeeze_segnet_ros import models
+from squeeze_segnet_ros.engine.device import PRECISIONS, choose_device, choose_precision
+from squeeze_segnet_ros.engine.fold import fold_batch_norm
+from squeeze_segnet_ros.errors import ConfigError, InvalidImageError
+from squeeze_segnet_ros.labels import UNLABELLED, LabelClass
+from squeeze_segnet_ros.models import weights as weights_files
+from squeeze_segnet_ros.transforms import blend, normalize, resize
+
+MIN_SIZE = 32
+"""Smallest height and width in pixels that every network takes."""
+
+_CHANNELS = {"rgb8": (0, 1, 2), "bgr8": (2, 1, 0), "rgba8": (0, 1, 2), "bgra8": (2, 1, 0), "mono8": (0, 0, 0)}
+_CHANNEL_COUNTS = {"rgb8": 3, "bgr8": 3, "rgba8": 4, "bgra8": 4, "mono8": 1}
+ENCODINGS = tuple(_CHANNELS)
+"""The encodings, as sensor_msgs names them, of the images that a Segmenter takes as they are."""
+
+
+@dataclass(frozen=True)
+class Segmentation:
+    """What the network says about one image of H x W pixels.
+
+    Attributes:
+        labels: uint8 (H, W), class ids; 255 where the confidence is below the minimum asked for.
+        confidence: uint8 (H, W), the probability of the chosen class times 255; None when not asked for.
+        overlay: uint8 (H, W, 3) RGB, the image with the class colors blended in; None when not asked for.
+        seconds: wall time of the stages of the pass that this image was in, by name.
+    """
+
+    labels: np.ndarray
+    confidence: np.ndarray | None = None
+    overlay: np.ndarray | None = None
+    seconds: dict[str, float] = field(default_factory=dict)
+
+
+def load(
+    model: str = "squeeze_segnet",
+    weights: str | Path | None = None,
+    device: str = "auto",
+    precision: str = "auto",
+    input_size: tuple[int, int] | None = None,
+) -> Segmenter:
+    """Loads a network for inference.
+
+    Args:
+        model: a name out of ``models.names()``.
+        weights: a safetensors file; None takes the released weights of the network.
+        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+        precision: ``auto``, ``fp32``, ``bf16`` or ``fp16``.
+        input_size: height and width in pixels at which the network sees the images; None for their own.
+
+    Raises:
+        UnknownModelError, WeightsError, DeviceError, ConfigError: see the message.
+    """
+    return Segmenter(model, weights, device, precision, input_size)
+
+
+class Segmenter:
+    """A network, ready to segment images; see :func:`load`. It may be used from several threads.
+
+    Attributes:
+        model, device, precision, input_size: what was chosen.
+        weights: path of the weights file; weights_sha256: its hash.
+        metadata: what the weights file says about itself.
+    """
+
+    def __init__(
+        self,
+        model: str = "squeeze_segnet",
+        weights: str | Path | None = None,
+        device: str = "auto",
+        precision: str = "auto",
+        input_size: tuple[int, int] | None = None,
+    ) -> None:
+        if input_size is not None and (len(input_size) != 2 or min(input_size) < MIN_SIZE):
+            raise ConfigError(f"input_size is {input_size}: give height and width of at least {MIN_SIZE} pixels")
+        self.model = model
+        self._device = choose_device(device)
+        self.device = str(self._device)
+        self.precision = choose_precision(precision, self._device)
+        self.input_size = input_size
+        models.check(model)
+        self.weights = weights_files.released(model) if weights is None else Path(weights)
+        tensors, self.metadata = weights_files.load(self.weights)
+        network = models.build(model, len(self.metadata.label_set))
+        weights_files.fill(network, model, tensors, self.metadata, self.weights)
+        self.weights_sha256 = hashlib.sha256(self.weights.read_bytes()).hexdigest()
+        self.label_set = self.metadata.label_set
+        self._network = fold_batch_norm(network).to(
+            self._device, PRECISIONS[self.precision], memory_format=torch.channels_last
+        )  # type: ignore[call-overload]
+        self._palette = torch.from_numpy(self.label_set.palette).to(self._device)
+        self._lock = threading.Lock()
+
+    @property
+    def classes(self) -> tuple[LabelClass, ...]:
+        """The classes in the order of their ids."""
+        return self.label_set.classes
+
+    @overload
+    def __call__(self, images: np.ndarray) -> np.ndarray: ...
+    @overload
+    def __call__(self, images: Sequence[np.ndarray]) -> list[np.ndarray]: ...
+    def __call__(self, images: np.ndarray | Sequence[np.ndarray]) -> np.ndarray | list[np.ndarray]:
+        """Labels of an image, or of a list of images as one batch.
+
+        Args:
+            images: uint8 (H, W, 3) RGB, or a list of such; sizes may differ.
+
+        Returns:
+            uint8 (H, W) class ids, or a list of such.
+
+        Raises:
+            InvalidImageError: an image is not of that kind.
+        """
+        if isinstance(images, np.ndarray):
+            return self.segment(images, confidence=False).labels
+        return [result.labels for result in self.segment(images, confidence=False)]
+
+    @overload
+    def segment(self, images: np.ndarray, **options: object) -> Segmentation: ...
+    @overload
+    def segment(self, images: Sequence[np.ndarray], **options: object) -> list[Segmentation]: ...
+    def segment(
+        self,
+        images: np.ndarray | Sequence[np.ndarray],
+        *,
+        encodings: str | Sequence[str] = "rgb8",
+        confidence: bool = True,
+        overlay: bool = False,
+        overlay_alpha: float = 0.5,
+        min_confidence: float = 0.0,
+        shown_classes: Iterable[int] | None = None,
+    ) -> Segmentation | list[Segmentation]:
+        """Segments an image, or a list of images as one batch.
+
+        Args:
+            images: uint8 (H, W, C), or (H, W) for mono8; views with padded rows are taken as they are.
+            encodings: one of ``ENCODINGS``, for all images or for each.
+            confidence: whether to give a confidence image.
+            overlay: whether to give an overlay.
+            overlay_alpha: share of the class color in the overlay, 0..1.
+            min_confidence: labels with a lower probability, 0..1, become 255.
+            shown_classes: ids of the classes that the overlay colors; None for all.
+
+        Raises:
+            InvalidImageError: an image has the wrong type, rank, channels or size.
+        """
+        single = isinstance(images, np.ndarray)
+        batch = [images] if isinstance(images, np.ndarray) else list(images)
+        names = [encodings] * len(batch) if isinstance(encodings, str) else list(encodings)
+        if len(names) != len(batch):
+            raise InvalidImageError(f"{len(batch)} images came with {len(names)} encodings: give one for each")
+        batch = [_checked(image, encoding) for image, encoding in zip(batch, names, strict=True)]
+        weight = torch.zeros(256)
+        shown = range(len(self.label_set)) if shown_classes is None else list(shown_classes)
+        weight[list(shown)] = overlay_alpha
+        results: list[Segmentation | None] = [None] * len(batch)
+        groups: dict[tuple[int, int], list[int]] = {}
+        for i, image in enumerate(batch):
+            groups.setdefault((image.shape[0], image.shape[1]), []).append(i)
+        with self._lock, torch.inference_mode():
+            for members in groups.values():
+                passed = self._segment_group(
+                    [batch[i] for i in members], [names[i] for i in members],
+                    confidence, weight if overlay else None, min_confidence,
+                )  # fmt: skip
+                for i, result in zip(members, passed, strict=True):
+                    results[i] = result
+        complete = [result for result in results if result is not None]
+        return complete[0] if single else complete
+
+    def _segment_group(
+        self,
+        images: list[np.ndarray],
+        encodings: list[str],
+        confidence: bool,
+        overlay_weight: Tensor | None,
+        min_confidence: float,
+    ) -> list[Segmentation]:
+        """One pass over images of one size."""
+        start = time.perf_counter()
+        rgb = self._upload(images, encodings)
+        uploaded = time.perf_counter()
+        logits = self._logits(rgb)
+        labels, probability = _decide(logits, confidence or min_confidence > 0, min_confidence)
+        colored = None if overlay_weight is None else self._overlay(rgb, labels, overlay_weight)
+        computed = time.perf_counter()
+        host = [None if t is None else t.cpu().numpy() for t in (labels, probability if confidence else None, colored)]
+        seconds = {
+            "upload": uploaded - start,
+            "network": computed - uploaded,
+            "download": time.perf_counter() - computed,
+        }
+        return [
+            Segmentation(*(None if h is None else h[i] for h in host), seconds=seconds)  # type: ignore[arg-type]
+            for i in range(len(images))
+        ]
+
+    def _upload(self, images: list[np.ndarray], encodings: list[str]) -> Tensor:
+        """uint8 (N, 3, H, W) RGB on the device, channels last."""
+        parts = []
+        for image, encoding in zip(images, encodings, strict=True):
+            part = torch.from_numpy(image).to(self._device)
+            parts.append(part if encoding == "rgb8" else part[:, :, list(_CHANNELS[encoding])])
+        return (parts[0][None] if len(parts) == 1 else torch.stack(parts)).permute(0, 3, 1, 2)
+
+    def _logits(self, rgb: Tensor) -> Tensor:
+        """Class scores at the images' size: (N, K, H, W)."""
+        size = (rgb.shape[2], rgb.shape[3])
+        seen = rgb if self.input_size is None else resize(rgb.float(), self.input_size)
+        seen = normalize(seen).to(PRECISIONS[self.precision], memory_format=torch.channels_last)
+        return resize(self._network(seen), size)
+
+    def _overlay(self, rgb: Tensor, labels: Tensor, weight: Tensor) -> Tensor:
+        return blend(rgb.permute(0, 2, 3, 1), labels, self._palette, weight.to(self._device))
+
+
+def _decide(logits: Tensor, with_probability: bool, min_confidence: float) -> tuple[Tensor, Tensor | None]:
+    """Labels uint8 (N, H, W), and the probability of each as uint8 0..255."""
+    if not with_probability:
+        return logits.argmax(1).to(torch.uint8), None
+    best, labels = logits.float().max(1)
+    probability = torch.exp(logits.float() - best[:, None]).sum(1).reciprocal_()
+    labels = labels.to(torch.uint8)
+    if min_confidence > 0:
+        labels = labels.masked_fill(probability < min_confidence, UNLABELLED)
+    return labels, (probability * 255).round_().to(torch.uint8)
+
+
+def _checked(image: np.ndarray, encoding: str) -> np.ndarray:
+    """The image as (H, W, C), or an InvalidImageError that says what is wrong with it."""
+    if encoding not in _CHANNELS:
+        raise InvalidImageError(f"encoding '{encoding}' is not one of {', '.join(ENCODINGS)}")
+    channels = _CHANNEL_COUNTS[encoding]
+    wanted = f"uint8 (height, width, {channels})"
+    if not isinstance(image, np.ndarray) or image.dtype != np.uint8:
+        kind = f"{image.dtype} array" if isinstance(image, np.ndarray) else type(image).__name__
+        raise InvalidImageError(f"the image is a {kind}: a {encoding} image is {wanted}")
+    if image.ndim == 2 and channels == 1:
+        image = image[:, :, None]
+    if image.ndim != 3 or image.shape[2] != channels:
+        raise InvalidImageError(f"the image has shape {image.shape}: a {encoding} image is {wanted}")
+    if min(image.shape[:2]) < MIN_SIZE:
+        raise InvalidImageError(f"the image is {image.shape[1]}x{image.shape[0]}: at least {MIN_SIZE}x{MIN_SIZE} is needed")
+    if min(image.strides) < 0 or not image.flags.writeable:
+        # PyTorch takes neither reversed nor read-only memory as it is.
+        image = image.copy()
+    return image
