@@ -315,7 +315,7 @@ class Trainer:
             nn.utils.clip_grad_norm_(self.network.parameters(), self.config.optimizer.clip_norm)
         self.optimizer.step()
         self._update_average()
-        return float(loss)
+        return loss.item()
 
     def _batch(self) -> tuple[Tensor, Tensor]:
         """A batch of this process: normalized float (N, 3, h, w) and labels uint8 (N, h, w)."""
