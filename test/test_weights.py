@@ -1,0 +1,77 @@
+"""Weights files: what is written comes back, and what is wrong with a file is said."""
+
+import dataclasses
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from squeeze_segnet_ros import models
+from squeeze_segnet_ros.errors import UnknownModelError, WeightsError
+from squeeze_segnet_ros.labels import CAMVID
+from squeeze_segnet_ros.models import weights
+
+
+@pytest.fixture
+def file(tmp_path):
+    """A weights file of a fresh squeeze_segnet."""
+    torch.manual_seed(0)
+    path = tmp_path / "squeeze.safetensors"
+    metadata = weights.WeightsMetadata("squeeze_segnet", CAMVID, "train", "abc", {"camvid/val": {"mean_iou": 0.5}})
+    weights.save(path, models.build("squeeze_segnet"), metadata)
+    return path
+
+
+def test_round_trip_in_fp16(file):
+    network = models.build("squeeze_segnet")
+    metadata = weights.load_into(network, "squeeze_segnet", file)
+    assert metadata.label_set == CAMVID
+    assert metadata.figures == {"camvid/val": {"mean_iou": 0.5}}
+    torch.manual_seed(0)
+    original = models.build("squeeze_segnet")
+    for name, tensor in original.state_dict().items():
+        assert torch.equal(network.state_dict()[name], tensor.half().to(tensor.dtype)), name
+
+
+def test_a_released_file_fits_the_repository(file):
+    assert file.stat().st_size < 6_000_000
+
+
+def test_missing_file(tmp_path):
+    with pytest.raises(WeightsError, match=r"no weights file at .*nothing"):
+        weights.load(tmp_path / "nothing.safetensors")
+
+
+def test_truncated_file(file):
+    file.write_bytes(file.read_bytes()[:100_000])
+    with pytest.raises(WeightsError, match="not a complete safetensors file"):
+        weights.load(file)
+
+
+def test_garbage(file):
+    file.write_bytes(b"\xff" * 5000)
+    with pytest.raises(WeightsError, match="not a complete safetensors file"):
+        weights.load(file)
+
+
+def test_foreign_safetensors(file):
+    save_file({"x": torch.zeros(3)}, file)
+    with pytest.raises(WeightsError, match="not written by this package"):
+        weights.load(file)
+
+
+def test_weights_of_another_network(file):
+    with pytest.raises(WeightsError, match="holds weights of squeeze_segnet, not of squeeze_segnet_v11"):
+        weights.load_into(models.build("squeeze_segnet_v11"), "squeeze_segnet_v11", file)
+
+
+def test_tensors_that_do_not_fit(file):
+    _, metadata = weights.load(file)
+    weights.save(file, models.build("squeeze_segnet_v11"), dataclasses.replace(metadata, model="squeeze_segnet"))
+    with pytest.raises(WeightsError, match="do not fit squeeze_segnet"):
+        weights.load_into(models.build("squeeze_segnet"), "squeeze_segnet", file)
+
+
+def test_unknown_network_lists_the_known_ones():
+    with pytest.raises(UnknownModelError, match=r"unknown model 'squeezenet'.*squeeze_segnet_v11"):
+        models.build("squeezenet")
