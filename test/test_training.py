@@ -1,0 +1,189 @@
+"""The train and evaluate commands on a small data set in CamVid's layout."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import cv2
+import numpy as np
+import pytest
+import torch
+import yaml
+
+from squeeze_segnet_ros.__main__ import main
+from squeeze_segnet_ros.errors import ConfigError, DatasetError
+from squeeze_segnet_ros.labels import CAMVID, UNLABELLED
+from squeeze_segnet_ros.models import weights
+from squeeze_segnet_ros.training.augment import AugmentConfig, augment
+from squeeze_segnet_ros.training.camvid import load_split
+from squeeze_segnet_ros.training.train import TrainConfig
+
+CONFIG = {
+    "model": "squeeze_segnet_v11",
+    "steps": 4,
+    "batch_size": 2,
+    "evaluate_every": 2,
+    "ema_decay": 0.9,
+    "schedule": {"warmup_steps": 1, "decay": 0.5},
+    "augment": {"crop": [48, 64], "brightness": 0.2, "blur": 0.5, "noise": 2.0, "shade": 0.3, "rotation": 3.0},
+}
+
+
+@pytest.fixture
+def camvid(tmp_path):
+    """Three images a split: a gray sky over a road, with a car."""
+    root = tmp_path / "camvid"
+    generator = np.random.default_rng(0)
+    for split in ("train", "val", "test"):
+        (root / split).mkdir(parents=True)
+        (root / f"{split}annot").mkdir()
+        for i, suffix in enumerate((".png", ".webp", ".png")):
+            label = np.full((60, 80), 3, np.uint8)
+            label[:30] = 0
+            label[35:50, 10 * i : 10 * i + 30] = 8
+            label[:2] = 11
+            image = CAMVID.palette[label] // 2 + generator.integers(0, 50, (60, 80, 1), np.uint8)
+            cv2.imwrite(str(root / split / f"{i}{suffix}"), image)
+            cv2.imwrite(str(root / f"{split}annot" / f"{i}.png"), label)
+    return root
+
+
+@pytest.fixture
+def config(tmp_path):
+    """A configuration that trains for seconds."""
+    path = tmp_path / "tiny.yaml"
+    path.write_text(yaml.safe_dump(CONFIG))
+    return path
+
+
+def _train(config, camvid, output, *more):
+    arguments = ["--config", config, "--data", camvid, "--output", output, "--device", "cpu", *more]
+    return main(["train", *map(str, arguments)])
+
+
+def test_load_split_reads_png_and_webp_and_makes_void_unlabelled(camvid):
+    data = load_split(camvid, "train")
+    assert data.names == ("0", "1", "2")
+    assert data.images.shape == (3, 3, 60, 80)
+    assert set(data.labels.unique().tolist()) == {0, 3, 8, UNLABELLED}
+
+
+def test_load_split_says_what_is_missing(camvid, tmp_path):
+    with pytest.raises(DatasetError, match="no folder .*nowhere"):
+        load_split(tmp_path / "nowhere", "train")
+    (camvid / "trainannot" / "1.png").unlink()
+    with pytest.raises(DatasetError, match=r"trainannot.*1\.png is missing"):
+        load_split(camvid, "train")
+
+
+def test_a_run_leaves_its_record_and_weights_that_evaluate_takes(config, camvid, tmp_path, capsys):
+    run = tmp_path / "run"
+    assert _train(config, camvid, run) == 0
+    with (run / "log.csv").open() as file:
+        assert [row["step"] for row in csv.DictReader(file)] == ["2", "4"]
+    assert yaml.safe_load((run / "config.yaml").read_text())["augment"]["crop"] == [48, 64]
+    _, metadata = weights.load(run / "best.safetensors")
+    assert metadata.model == "squeeze_segnet_v11"
+    capsys.readouterr()
+    arguments = ["--model", "squeeze_segnet_v11", "--weights", run / "best.safetensors", "--data", camvid]
+    arguments += ["--split", "val", "--output", tmp_path / "scores", "--device", "cpu"]
+    assert main(["evaluate", *map(str, arguments)]) == 0
+    assert "| **squeeze_segnet_v11** |" in capsys.readouterr().out
+    report = json.loads((tmp_path / "scores" / "scores.json").read_text())
+    pixels = sum(map(sum, report["confusion"]))
+    assert pixels == 3 * (60 - 2) * 80
+    first = (tmp_path / "scores" / "scores.json").read_bytes()
+    assert main(["evaluate", *map(str, arguments)]) == 0
+    assert (tmp_path / "scores" / "scores.json").read_bytes() == first
+
+
+def test_a_resumed_run_ends_where_an_unbroken_one_does(config, camvid, tmp_path):
+    # A constant rate: with a decay, a run of two steps would have another one than the half of a run of four.
+    config.write_text(yaml.safe_dump(CONFIG | {"schedule": {"decay": 0.0}}))
+    whole, halves = tmp_path / "whole", tmp_path / "halves"
+    assert _train(config, camvid, whole) == 0
+    assert _train(config, camvid, halves, "--steps", "2") == 0
+    assert torch.load(halves / "checkpoint.pt", weights_only=True)["step"] == 2
+    assert _train(config, camvid, halves, "--resume") == 0
+    final, resumed = (torch.load(run / "checkpoint.pt", weights_only=True) for run in (whole, halves))
+    assert final["step"] == resumed["step"] == 4
+    for name, tensor in final["network"].items():
+        torch.testing.assert_close(resumed["network"][name], tensor)
+
+
+def test_ctrl_c_leaves_a_checkpoint_to_resume_from(config, camvid, tmp_path):
+    run = tmp_path / "run"
+    command = [sys.executable, "-m", "squeeze_segnet_ros", "train", "--config", config, "--data", camvid]
+    command += ["--output", run, "--steps", "100000", "--device", "cpu"]
+    process = subprocess.Popen(command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    deadline = time.monotonic() + 60
+    while not (run / "log.csv").exists() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(timeout=30) == 130
+    assert torch.load(run / "checkpoint.pt", weights_only=True)["step"] >= 2
+
+
+def test_two_processes_train_as_one(config, camvid, tmp_path):
+    run = tmp_path / "run"
+    config.write_text(yaml.safe_dump(CONFIG | {"batch_size": 4}))
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    command += ["--local-addr=127.0.0.1", "-m", "squeeze_segnet_ros", "train", "--device", "cpu"]
+    command += ["--config", config, "--data", camvid, "--output", run]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    assert torch.load(run / "checkpoint.pt", weights_only=True)["step"] == 4
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"step": 3}, "unknown key 'step', known are model, steps"),
+        ({"steps": "many"}, "'steps' takes a int, found 'many'"),
+        ({"optimizer": {"rate": 1}}, "optimizer: unknown key 'rate'"),
+        ({"augment": {"crop": 64}}, "'crop' takes a list of 2 numbers"),
+        ({"batch_size": 1}, "batch_size at least 2"),
+    ],
+)
+def test_a_wrong_configuration_is_said(config, change, message):
+    config.write_text(yaml.safe_dump(CONFIG | change))
+    with pytest.raises(ConfigError, match=message):
+        TrainConfig.from_yaml(config)
+
+
+def test_bad_input_is_one_line_and_exit_code_2(config, tmp_path, capsys):
+    assert _train(config, tmp_path / "nowhere", tmp_path / "run") == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert "no folder" in error
+
+
+@pytest.mark.parametrize("path", ["squeeze_segnet.yaml", "squeeze_segnet_paper.yaml"])
+def test_the_configurations_that_come_with_the_package_are_valid(path, request):
+    assert TrainConfig.from_yaml(request.config.rootpath / "config" / "train" / path).steps > 0
+
+
+def test_augmentation_moves_image_and_labels_together():
+    labels = torch.randint(0, 11, (4, 12, 16), dtype=torch.uint8).repeat_interleave(8, 1).repeat_interleave(8, 2)
+    images = labels[:, None].expand(-1, 3, -1, -1) * 20
+    generator = torch.Generator().manual_seed(0)
+    config = AugmentConfig(crop=(64, 64), scale=(1.0, 1.0), rotation=5.0)
+    moved, moved_labels = augment(images, labels, config, generator)
+    assert moved.shape == (4, 3, 64, 64)
+    inside = moved_labels != UNLABELLED
+    agree = (moved[:, 0] / 20).round()[inside] == moved_labels[inside]
+    # Pixels between two squares are mixtures.
+    assert agree.float().mean() > 0.75
+
+
+def test_augmentation_is_repeatable_by_its_generator():
+    images = torch.randint(0, 255, (2, 3, 64, 64), dtype=torch.uint8)
+    labels = torch.zeros(2, 64, 64, dtype=torch.uint8)
+    config = AugmentConfig(crop=(32, 32), brightness=0.3, noise=3.0, blur=1.0, shade=0.5, gamma=0.2)
+    first, second = (augment(images, labels, config, torch.Generator().manual_seed(7))[0] for _ in range(2))
+    assert torch.equal(first, second)
