@@ -7,11 +7,19 @@ from collections.abc import Callable
 from torch import nn
 
 from squeeze_segnet_ros.errors import UnknownModelError
+from squeeze_segnet_ros.models.enet import enet
+from squeeze_segnet_ros.models.fcn2s_dilated import fcn2s_dilated_vgg16, fcn2s_dilated_vgg19
+from squeeze_segnet_ros.models.segnet import segnet, segnet_basic
 from squeeze_segnet_ros.models.squeeze_segnet import squeeze_segnet, squeeze_segnet_v11
 
 _NETWORKS: dict[str, Callable[[int], nn.Module]] = {
     "squeeze_segnet": squeeze_segnet,
     "squeeze_segnet_v11": squeeze_segnet_v11,
+    "segnet": segnet,
+    "segnet_basic": segnet_basic,
+    "enet": enet,
+    "fcn2s_dilated_vgg16": fcn2s_dilated_vgg16,
+    "fcn2s_dilated_vgg19": fcn2s_dilated_vgg19,
 }
 
 
