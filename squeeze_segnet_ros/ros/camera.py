@@ -1,0 +1,159 @@
+"""One camera's topics: what comes in, what goes out, and who listens."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from rclpy.duration import Duration
+from rclpy.event_handler import QoSRequestedIncompatibleQoSInfo, SubscriptionEventCallbacks
+from rclpy.node import Node
+from rclpy.publisher import Publisher
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.subscription import Subscription
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+from vision_msgs.msg import LabelInfo
+
+from squeeze_segnet_ros.msg import SegmentationStats
+from squeeze_segnet_ros.ros.config import COMPRESSED_SUFFIX, NodeConfig, camera_info_topic, output_base
+
+# A subscriber that falls behind by more than this loses the oldest messages; the others do not wait for it.
+_OUTPUT_DEPTH = 5
+_OUTPUTS = {
+    "label": Image,
+    "label/compressed": CompressedImage,
+    "overlay": Image,
+    "confidence": Image,
+    "camera_info": CameraInfo,
+    "stats": SegmentationStats,
+}
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Which outputs of a camera have a subscriber."""
+
+    label: bool
+    label_compressed: bool
+    overlay: bool
+    confidence: bool
+    camera_info: bool
+    stats: bool
+
+    @property
+    def network(self) -> bool:
+        """Whether the network has to run for it."""
+        return self.label or self.label_compressed or self.overlay or self.confidence or self.stats
+
+
+class Camera:
+    """The topics of one camera on a node. Not started: :meth:`subscribe` does that."""
+
+    def __init__(self, node: Node, topic: str, config: NodeConfig) -> None:
+        self.topic = topic
+        self.info: CameraInfo | None = None
+        """The camera's last CameraInfo, if it publishes one."""
+        self._node = node
+        self._config = config
+        compressed = config.transport == "compressed"
+        self._input = (CompressedImage, topic + COMPRESSED_SUFFIX) if compressed else (Image, topic)
+        self._image: Subscription | None = None
+        self._camera_info: Subscription | None = None
+        base = output_base(topic)
+        self.outputs = f"{node.resolve_topic_name(base)}/*"
+        self.publishers: dict[str, Publisher] = {
+            name: node.create_publisher(kind, f"{base}/{name}", _OUTPUT_DEPTH)
+            for name, kind in _OUTPUTS.items()
+        }
+        latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+        self._label_info = node.create_publisher(LabelInfo, f"{base}/label_info", latched)
+
+    @property
+    def input_topic(self) -> str:
+        """The topic that is subscribed to, after namespace and remapping."""
+        return self._node.resolve_topic_name(self._input[1])
+
+    def wanted(self) -> Wanted:
+        """Which outputs have a subscriber now."""
+        return Wanted(*(publisher.get_subscription_count() > 0 for publisher in self.publishers.values()))
+
+    def publish_label_info(self, message: LabelInfo) -> None:
+        """To those that listen, and to those that come later."""
+        self._label_info.publish(message)
+
+    def subscribe(self, on_image: Callable[[Image | CompressedImage], None]) -> None:
+        """Start to receive."""
+        self._on_image = on_image
+        self._subscribe(self._choose_reliability())
+        self._camera_info = self._node.create_subscription(
+            CameraInfo,
+            camera_info_topic(self.topic),
+            self._on_info,
+            QoSProfile(depth=5, reliability=_BEST_EFFORT),
+        )
+
+    def pending(self) -> Iterator[Image | CompressedImage]:
+        """Messages that have arrived and were not handed to the callback yet; for the executor's thread only."""
+        if self._image is None:
+            return
+        with self._image.handle:
+            while (taken := self._image.handle.take_message(self._image.msg_type, False)) is not None:
+                yield taken[0]
+
+    def unsubscribe(self) -> None:
+        """Stop to receive."""
+        for subscription in (self._image, self._camera_info):
+            if subscription is not None:
+                self._node.destroy_subscription(subscription)
+        self._image = self._camera_info = None
+
+    def wait_for_delivery(self, seconds: float) -> None:
+        """Wait, at most this long, until reliable subscribers have the last label."""
+        self.publishers["label"].wait_for_all_acked(Duration(seconds=seconds))
+
+    def destroy(self) -> None:
+        """Take every topic of this camera off the node."""
+        self.unsubscribe()
+        for publisher in (*self.publishers.values(), self._label_info):
+            self._node.destroy_publisher(publisher)
+
+    def _on_info(self, message: CameraInfo) -> None:
+        self.info = message
+
+    def _choose_reliability(self) -> ReliabilityPolicy:
+        if self._config.qos.reliability != "auto":
+            return _POLICIES[self._config.qos.reliability]
+        offers = self._node.get_publishers_info_by_topic(self.input_topic)
+        # Best effort loses most large images on the default transport, so it is for cameras that offer nothing else.
+        return _BEST_EFFORT if any(o.qos_profile.reliability == _BEST_EFFORT for o in offers) else _RELIABLE
+
+    def _subscribe(self, reliability: ReliabilityPolicy) -> None:
+        self._image = self._node.create_subscription(
+            *self._input,
+            lambda message: self._on_image(message),
+            QoSProfile(depth=self._config.qos.depth, reliability=reliability),
+            event_callbacks=SubscriptionEventCallbacks(incompatible_qos=self._on_incompatible),
+        )
+
+    def _on_incompatible(self, event: QoSRequestedIncompatibleQoSInfo) -> None:
+        log = self._node.get_logger()
+        if self._config.qos.reliability == "auto":
+            log.info(f"{self.input_topic} is offered as best_effort: subscribing to it so")
+            # The event's own subscription cannot be destroyed from inside the event.
+            self._node.executor.create_task(self._resubscribe)
+        else:
+            log.warning(
+                f"{self.input_topic}: a camera offers best_effort and qos.reliability asks for "
+                f"{self._config.qos.reliability}, so nothing arrives from it: set qos.reliability to auto or best_effort"
+            )
+
+    def _resubscribe(self) -> None:
+        if self._image is not None:
+            for message in self.pending():
+                self._on_image(message)
+            self._node.destroy_subscription(self._image)
+            self._subscribe(_BEST_EFFORT)
+
+
+_RELIABLE, _BEST_EFFORT = ReliabilityPolicy.RELIABLE, ReliabilityPolicy.BEST_EFFORT
+_POLICIES = {"reliable": _RELIABLE, "best_effort": _BEST_EFFORT}

@@ -1,0 +1,251 @@
+"""What can be set on the node: names, defaults, descriptions and limits of every parameter.
+
+This is their only home. The ROS parameters, ``config/segnet.yaml`` and the README's table follow it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any, NamedTuple
+
+from squeeze_segnet_ros.errors import ConfigError
+
+COMPRESSED_SUFFIX = "/compressed"
+ALL_CLASSES = "all"
+_KINDS = {
+    bool: "true or false",
+    int: "a whole number",
+    float: "a number",
+    str: "a text, in quotes where it looks like a number",
+}
+_TOPIC = re.compile(r"/?[A-Za-z_][A-Za-z0-9_]*(/[A-Za-z_][A-Za-z0-9_]*)*")
+
+
+class Change(Enum):
+    """When a parameter may be set."""
+
+    ANY_TIME = "at any time; takes effect with the next frame"
+    SWITCH = "at any time; the new network is loaded beside the running one and takes over between two frames"
+    UNCONFIGURED = "only while the node is unconfigured"
+    AT_START = "only when the node is started"
+
+
+class Setting(NamedTuple):
+    """One parameter: its dotted ROS name and what may be done with it. ``limits`` includes both ends."""
+
+    name: str
+    default: Any
+    description: str
+    change: Change
+    limits: tuple[float, float] | None
+    choices: tuple[str, ...]
+
+
+def _parameter(
+    default: Any,
+    description: str,
+    change: Change = Change.UNCONFIGURED,
+    limits: tuple[float, float] | None = None,
+    choices: tuple[str, ...] = (),
+) -> Any:
+    facts = {"description": description, "change": change, "limits": limits, "choices": choices}
+    return field(default=default, metadata=facts)
+
+
+@dataclass(frozen=True)
+class QosConfig:
+    """How the cameras are subscribed to."""
+
+    reliability: str = _parameter(
+        "auto",
+        "Reliability asked of the cameras; auto takes reliable where a camera offers it, best_effort otherwise.",
+        choices=("auto", "reliable", "best_effort"),
+    )
+    depth: int = _parameter(5, "Messages that the middleware keeps for each camera.", limits=(1, 1000))
+
+
+@dataclass(frozen=True)
+class OverlayConfig:
+    """How the overlay is drawn."""
+
+    alpha: float = _parameter(
+        0.5, "Share of the class color in the overlay.", change=Change.ANY_TIME, limits=(0.0, 1.0)
+    )
+
+
+@dataclass(frozen=True)
+class NodeConfig:
+    """Everything that can be set on the node; the fields of a nested class have dotted names (``qos.depth``)."""
+
+    cameras: tuple[str, ...] = _parameter(
+        ("/camera/front/image_raw",), "Image topics to segment; outputs go below <base>/segmentation/."
+    )
+    transport: str = _parameter(
+        "raw",
+        "raw reads sensor_msgs/Image; compressed reads sensor_msgs/CompressedImage (jpeg, png) on <camera>/compressed.",
+        choices=("raw", "compressed"),
+    )
+    model: str = _parameter("squeeze_segnet", "Name of the network.", change=Change.SWITCH)
+    weights: str = _parameter(
+        "", "Path of a safetensors file; empty takes the network's released weights.", change=Change.SWITCH
+    )
+    device: str = _parameter("auto", "Compute device: auto, cpu, cuda or cuda:N.")
+    precision: str = _parameter(
+        "auto", "Number format of the network.", choices=("auto", "fp32", "bf16", "fp16")
+    )
+    input_size: tuple[int, ...] = _parameter(
+        (0, 0),
+        "Height and width at which the network sees the images; [0, 0] takes their own. Labels keep the image's size.",
+        limits=(0, 8192),
+    )
+    qos: QosConfig = QosConfig()
+    overlay: OverlayConfig = OverlayConfig()
+    shown_classes: tuple[str, ...] = _parameter(
+        (ALL_CLASSES,),
+        "Names of the classes that the overlay colors; ['all'] for every one.",
+        change=Change.ANY_TIME,
+    )
+    max_age: float = _parameter(
+        0.0,
+        "Frames whose stamp is older than this are dropped, in seconds; 0.0 keeps every age.",
+        change=Change.ANY_TIME,
+        limits=(0.0, 3600.0),
+    )
+    max_waiting: int = _parameter(
+        1,
+        "Frames of one camera that may wait; the oldest is replaced by a newer one. 1: the latest frame wins.",
+        limits=(1, 100000),
+    )
+    min_confidence: float = _parameter(
+        0.0,
+        "Pixels whose class has a lower probability become 255 (unlabelled).",
+        change=Change.ANY_TIME,
+        limits=(0.0, 1.0),
+    )
+    autostart: bool = _parameter(
+        True, "Configure and activate by itself at the start.", change=Change.AT_START
+    )
+
+    @property
+    def network_size(self) -> tuple[int, int] | None:
+        """``input_size`` as the engine takes it."""
+        height, width = self.input_size
+        return (height, width) if height else None
+
+    def replaced(self, values: Mapping[str, Any]) -> NodeConfig:
+        """A checked copy with new values by dotted name; sequences may be of any kind.
+
+        Raises:
+            ConfigError: a value is of the wrong type or not one that the node can work with.
+        """
+        changed: NodeConfig = _replace(self, "", values)
+        changed.check()
+        return changed
+
+    def values(self) -> dict[str, Any]:
+        """Every value by its dotted name, in the order of :func:`settings`."""
+        return dict(_values(self, ""))
+
+    def check(self) -> None:
+        """Raise ConfigError when a value is not one that the node can work with."""
+        for setting, value in zip(settings(), self.values().values(), strict=True):
+            _check(setting, value)
+        for camera in self.cameras:
+            if not _TOPIC.fullmatch(camera):
+                raise ConfigError(
+                    f"cameras: '{camera}' is not a topic name: write one like /camera/front/image_raw"
+                )
+            if camera.endswith(COMPRESSED_SUFFIX):
+                raise ConfigError(
+                    f"cameras: '{camera}' is a compressed topic: set transport to compressed and name it "
+                    f"'{camera.removesuffix(COMPRESSED_SUFFIX)}'"
+                )
+        bases = [output_base(camera) for camera in self.cameras]
+        for camera, base in zip(self.cameras, bases, strict=True):
+            if bases.count(base) > 1:
+                raise ConfigError(
+                    f"cameras: '{camera}' shares its outputs {base}/... with another: use one topic each"
+                )
+        if not self.cameras:
+            raise ConfigError("cameras is empty: name at least one image topic")
+        if (
+            len(self.input_size) != 2
+            or min(self.input_size) < 0
+            or (0 in self.input_size and any(self.input_size))
+        ):
+            raise ConfigError(
+                f"input_size is {list(self.input_size)}: give [height, width], or [0, 0] for the images' own"
+            )
+        if not self.shown_classes:
+            raise ConfigError(f"shown_classes is empty: name classes, or ['{ALL_CLASSES}']")
+
+
+def settings(config: Any = NodeConfig, prefix: str = "") -> tuple[Setting, ...]:
+    """Every parameter in the order in which they are documented."""
+    found: list[Setting] = []
+    for item in dataclasses.fields(config):
+        if dataclasses.is_dataclass(item.default):
+            found += settings(item.default, f"{item.name}.")
+        else:
+            found.append(Setting(prefix + item.name, item.default, **item.metadata))
+    return tuple(found)
+
+
+def output_base(camera: str) -> str:
+    """The name below which a camera's outputs are: ``/camera/front/image_raw`` -> ``/camera/front/segmentation``."""
+    parent = camera.rpartition("/")[0]
+    return f"{parent}/segmentation" if parent or camera.startswith("/") else "segmentation"
+
+
+def camera_info_topic(camera: str) -> str:
+    """Where a camera publishes its CameraInfo, by ROS's convention."""
+    return output_base(camera).removesuffix("segmentation") + "camera_info"
+
+
+def _values(config: Any, prefix: str) -> Iterator[tuple[str, Any]]:
+    for item in dataclasses.fields(config):
+        value = getattr(config, item.name)
+        if dataclasses.is_dataclass(value):
+            yield from _values(value, f"{prefix}{item.name}.")
+        else:
+            yield prefix + item.name, value
+
+
+def _replace(config: Any, prefix: str, changes: Mapping[str, Any]) -> Any:
+    new: dict[str, Any] = {}
+    for item in dataclasses.fields(config):
+        current = getattr(config, item.name)
+        name = prefix + item.name
+        if dataclasses.is_dataclass(current):
+            new[item.name] = _replace(current, f"{name}.", changes)
+        elif name in changes:
+            new[item.name] = _typed(name, item.default, changes[name])
+    return dataclasses.replace(config, **new)
+
+
+def _typed(name: str, default: Any, value: Any) -> Any:
+    """``value`` in the type of ``default``, where a whole number may stand for a float and a text for a list of one."""
+    if isinstance(default, tuple):
+        items = [value] if isinstance(value, (str, bytes)) or not isinstance(value, Iterable) else list(value)
+        return tuple(_typed(name, default[0], item) for item in items)
+    if isinstance(default, float) and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if type(value) is not type(default):
+        raise ConfigError(f"{name} is {value!r}: expected {_KINDS[type(default)]}")
+    return value
+
+
+def _check(setting: Setting, value: Any) -> None:
+    if setting.choices and value not in setting.choices:
+        raise ConfigError(f"{setting.name} is '{value}': choose one of {', '.join(setting.choices)}")
+    if setting.limits is None:
+        return
+    low, high = setting.limits
+    for number in value if isinstance(value, tuple) else (value,):
+        # Written so that NaN fails too.
+        if not low <= number <= high:
+            raise ConfigError(f"{setting.name} is {number}: must be from {low} to {high}")

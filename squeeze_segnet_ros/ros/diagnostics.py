@@ -1,0 +1,112 @@
+"""What the node says about itself on /diagnostics."""
+
+from __future__ import annotations
+
+import resource
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
+
+from squeeze_segnet_ros.ros.frame_queue import Counts, Fate
+from squeeze_segnet_ros.ros.health import Level
+from squeeze_segnet_ros.ros.record import CameraRecord
+from squeeze_segnet_ros.ros.statistics import PERCENTILES
+
+if TYPE_CHECKING:
+    from squeeze_segnet_ros.engine import Segmenter
+
+_ALARMING = (Fate.TOO_OLD, Fate.INVALID, Fate.FAILED)
+_LEVELS = {
+    Level.OK: DiagnosticStatus.OK,
+    Level.WARN: DiagnosticStatus.WARN,
+    Level.ERROR: DiagnosticStatus.ERROR,
+}
+_MIB = 2**20
+
+
+def network_status(
+    node: str, state: str, trouble: str | None, segmenter: Segmenter | None
+) -> DiagnosticStatus:
+    """The node as a whole: ``state`` is the lifecycle state, ``trouble`` why it did not come further."""
+    values = {"state": state, "memory MiB": f"{resident_bytes() / _MIB:.0f}"}
+    if segmenter is not None:
+        values |= {
+            "model": segmenter.model,
+            "weights": str(segmenter.weights),
+            "weights sha256": segmenter.weights_sha256,
+            "device": segmenter.device,
+            "precision": segmenter.precision,
+            "input size": "the images' own"
+            if segmenter.input_size is None
+            else "{}x{}".format(*segmenter.input_size),
+            **_device_memory(segmenter.device),
+        }
+    return DiagnosticStatus(
+        name=f"{node}: network",
+        hardware_id=segmenter.device if segmenter else "",
+        level=_LEVELS[Level.ERROR if trouble else Level.OK],
+        message=f"{state}: {trouble}" if trouble else state,
+        values=_key_values(values),
+    )
+
+
+def camera_status(
+    node: str, topic: str, active: bool, record: CameraRecord, counts: Counts, before: Counts
+) -> DiagnosticStatus:
+    """One camera; ``before`` are its counts at the last report."""
+    arriving, labelled = record.received.rate(), record.labelled.rate()
+    level, words = Level.OK, [str(finding) for finding in record.findings()]
+    if words:
+        level = record.findings()[0].level if record.findings() else Level.OK
+    for fate in _ALARMING:
+        new = getattr(counts, fate.value) - getattr(before, fate.value)
+        if new > 0:
+            level = max(level, Level.WARN)
+            words.append(f"{new} frames dropped as {fate.value}")
+    if active and not arriving:
+        level = max(level, Level.WARN)
+        words.append("no frames arrive")
+    if not words:
+        words.append(f"{arriving:.1f} Hz in, {labelled:.1f} Hz labelled" if active else "not active")
+    values = {
+        "rate in Hz": f"{arriving:.2f}",
+        "rate labelled Hz": f"{labelled:.2f}",
+        "frames received": str(counts.received),
+        "frames labelled": str(counts.labelled),
+        "frames waiting": str(counts.waiting),
+        "frames unwatched": str(counts.unwatched),
+        **{f"dropped {cause}": str(count) for cause, count in counts.drops.items()},
+    }
+    for stage, times in record.stages.percentiles().items():
+        for percentile, seconds in zip(PERCENTILES, times, strict=True):
+            values[f"{stage} p{percentile} ms"] = f"{seconds * 1e3:.2f}"
+    return DiagnosticStatus(
+        name=f"{node}: {topic}",
+        hardware_id=topic,
+        level=_LEVELS[level],
+        message="; ".join(words),
+        values=_key_values(values),
+    )
+
+
+def resident_bytes() -> int:
+    """Memory of this process that is in RAM."""
+    try:
+        return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+    except OSError:
+        # Not Linux: the peak is the best there is.
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def _device_memory(device: str) -> dict[str, str]:
+    torch = sys.modules.get("torch")
+    if torch is None or not device.startswith("cuda"):
+        return {}
+    return {"device memory MiB": f"{torch.cuda.memory_reserved(device) / _MIB:.0f}"}
+
+
+def _key_values(values: dict[str, str]) -> Sequence[KeyValue]:
+    return [KeyValue(key=key, value=value) for key, value in values.items()]

@@ -1,0 +1,281 @@
+"""The ROS 2 node: a managed (lifecycle) node that labels the frames of its cameras."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from diagnostic_msgs.msg import DiagnosticArray
+from rcl_interfaces.msg import SetParametersResult
+from rclpy.clock import Clock, ClockType, JumpThreshold
+from rclpy.duration import Duration
+from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.parameter import Parameter
+from sensor_msgs.msg import CompressedImage, Image
+
+from squeeze_segnet_ros.errors import ConfigError, SegmentationError
+from squeeze_segnet_ros.ros import diagnostics, parameters
+from squeeze_segnet_ros.ros.camera import Camera
+from squeeze_segnet_ros.ros.config import Change, NodeConfig, Setting
+from squeeze_segnet_ros.ros.frame_queue import Counts, FrameQueue
+from squeeze_segnet_ros.ros.record import CameraRecord
+
+if TYPE_CHECKING:
+    from squeeze_segnet_ros.engine import Segmenter
+    from squeeze_segnet_ros.ros.labeller import Frame, Labeller
+
+DRAIN_SECONDS = 1.0
+"""After SIGINT or SIGTERM, frames that wait are labelled for this long; the rest is counted as shutting_down."""
+_DEACTIVATE_SECONDS = 60.0
+_DELIVERY_SECONDS = 0.3
+_POLL_SECONDS = 0.1
+
+
+class SegnetNode(LifecycleNode):
+    """Subscribes to the cameras, hands frames to the labeller's thread, and answers to lifecycle and parameters.
+
+    Raises:
+        ConfigError: a parameter that was given at the start is wrong.
+    """
+
+    def __init__(self, **arguments: Any) -> None:
+        super().__init__("segnet", **arguments)
+        self.stopping = threading.Event()
+        """Set when the process has to end: nothing waits any longer than it must."""
+        self.trouble: str | None = None
+        """Why the last transition failed."""
+        self._config = parameters.declare(self)
+        for line in parameters.complaints_about_unknown(parameters.overrides(self)):
+            self.get_logger().warning(line)
+        self._segmenter: Segmenter | None = None
+        self._labeller: Labeller | None = None
+        self._queue: FrameQueue[Frame] = FrameQueue(0)
+        self._cameras: list[Camera] = []
+        self._records: list[CameraRecord] = []
+        self._reported: list[Counts] = []
+        self._active = False
+        self._told_unwatched = False
+        self.add_on_set_parameters_callback(self._on_set_parameters)
+        self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
+        # Wall time, so that a paused bag still shows what the node is doing.
+        self.create_timer(1.0, self._publish_diagnostics, clock=Clock(clock_type=ClockType.STEADY_TIME))
+        back = JumpThreshold(min_forward=None, min_backward=Duration(nanoseconds=-1), on_clock_change=True)
+        self._jump_handle = self.get_clock().create_jump_callback(back, post_callback=self._on_time_jump)
+
+    @property
+    def config(self) -> NodeConfig:
+        """The parameters as they are now."""
+        return self._config
+
+    # Lifecycle
+
+    def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Load the network and offer the outputs."""
+        return self._transition(self._configure)
+
+    def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Start to label."""
+        return self._transition(self._activate)
+
+    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Take no more frames and label those that wait."""
+        return self._transition(lambda: self._deactivate(_DEACTIVATE_SECONDS))
+
+    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Let go of the network and the topics."""
+        return self._transition(self._clean_up)
+
+    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """As deactivate and cleanup, within the time that a signal leaves."""
+        return self._transition(self.finish)
+
+    def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Back to unconfigured."""
+        return self._transition(self._clean_up)
+
+    def finish(self) -> None:
+        """Label what can be labelled in ``DRAIN_SECONDS``, count the rest, let go of everything."""
+        self._deactivate(DRAIN_SECONDS)
+        self._clean_up()
+
+    def autostart(self) -> bool:
+        """Configure and activate; False when one of them failed."""
+        success = TransitionCallbackReturn.SUCCESS
+        return self.trigger_configure() == success and self.trigger_activate() == success
+
+    def _transition(self, work: Callable[[], None]) -> TransitionCallbackReturn:
+        try:
+            work()
+        except SegmentationError as error:
+            self.trouble = str(error)
+            self.get_logger().error(self.trouble)
+            return TransitionCallbackReturn.FAILURE
+        # rclpy drops the exception of a transition: what is not said here is never heard of.
+        except Exception as error:
+            self.trouble = f"{type(error).__name__}: {' '.join(str(error).split())}"
+            self.get_logger().error(self.trouble)
+            return TransitionCallbackReturn.ERROR
+        self.trouble = None
+        return TransitionCallbackReturn.SUCCESS
+
+    def _configure(self) -> None:
+        # PyTorch takes seconds to import: the node's services are there before that.
+        from squeeze_segnet_ros.ros.labeller import Labeller, load_segmenter
+
+        started = time.monotonic()
+        self._clean_up()
+        self._segmenter = load_segmenter(self._config)
+        self._cameras = [Camera(self, topic, self._config) for topic in self._config.cameras]
+        self._records = [CameraRecord() for _ in self._cameras]
+        self._reported = [Counts() for _ in self._cameras]
+        self._queue = FrameQueue(len(self._cameras), self._config.max_waiting)
+        self._labeller = Labeller(
+            self._cameras,
+            self._records,
+            self._queue,
+            self.get_clock(),
+            self.get_logger(),
+            self._segmenter,
+            self._config,
+        )
+        self.get_logger().info(f"{_describe(self._segmenter)}, ready in {time.monotonic() - started:.1f} s")
+
+    def _activate(self) -> None:
+        assert self._labeller is not None
+        self._queue.open()
+        self._labeller.start()
+        for number, camera in enumerate(self._cameras):
+            camera.subscribe(lambda message, number=number: self._on_image(number, message))
+            self.get_logger().info(f"listening to {camera.input_topic}")
+        self._active = True
+
+    def _deactivate(self, seconds: float) -> None:
+        if not self._active or self._labeller is None:
+            return
+        self._active = False
+        self._take_pending()
+        for camera in self._cameras:
+            camera.unsubscribe()
+        self._queue.close()
+        started = time.monotonic()
+        while not self._queue.wait_until_idle(_POLL_SECONDS):
+            if time.monotonic() - started > (DRAIN_SECONDS if self.stopping.is_set() else seconds):
+                break
+        self._queue.discard()
+        self._labeller.join(_POLL_SECONDS)
+        for number, camera in enumerate(self._cameras):
+            camera.wait_for_delivery(_DELIVERY_SECONDS)
+            self.get_logger().info(f"{camera.input_topic}: {self._queue.counts(number)}")
+
+    def _clean_up(self) -> None:
+        for camera in self._cameras:
+            camera.destroy()
+        self._cameras, self._records, self._reported = [], [], []
+        self._segmenter = self._labeller = None
+
+    # Frames
+
+    def _on_image(self, camera: int, message: Image | CompressedImage) -> None:
+        from squeeze_segnet_ros.ros.labeller import Frame
+
+        self._records[camera].received.tick()
+        self._queue.put(camera, Frame(message, time.perf_counter()))
+
+    def _take_pending(self) -> None:
+        """Frames that have arrived while the executor's thread was busy."""
+        for number, camera in enumerate(self._cameras):
+            for message in camera.pending():
+                self._on_image(number, message)
+
+    def _on_time_jump(self, jump: object) -> None:
+        for record in self._records:
+            record.forget_time()
+
+    # Parameters
+
+    def _on_set_parameters(self, given: list[Parameter]) -> SetParametersResult:
+        try:
+            config, different = parameters.changed(self._config, given)
+            if self._segmenter is not None:
+                self._take_over(config, different)
+        except SegmentationError as error:
+            return SetParametersResult(successful=False, reason=str(error))
+        self._config = config
+        return SetParametersResult(successful=True)
+
+    def _take_over(self, config: NodeConfig, different: list[Setting]) -> None:
+        """Let a running labeller work with a new config; raises SegmentationError, and nothing changes, if it cannot."""
+        from squeeze_segnet_ros.ros.labeller import ids_of
+
+        assert self._segmenter is not None and self._labeller is not None
+        for setting in different:
+            if setting.change is Change.UNCONFIGURED:
+                raise ConfigError(
+                    f"{setting.name} can be set {setting.change.value}: deactivate and clean up the node first"
+                )
+        segmenter = self._segmenter
+        if any(setting.change is Change.SWITCH for setting in different):
+            segmenter = self._load_beside(config)
+        ids_of(config.shown_classes, segmenter.classes)
+        self._segmenter = segmenter
+        self._labeller.use(segmenter, config)
+
+    def _load_beside(self, config: NodeConfig) -> Segmenter:
+        """Load a network in another thread; frames are taken on meanwhile, so none is lost."""
+        from squeeze_segnet_ros.ros.labeller import load_segmenter
+
+        loaded: list[Segmenter | Exception] = []
+
+        def load() -> None:
+            try:
+                loaded.append(load_segmenter(config))
+            except Exception as error:
+                loaded.append(error)
+
+        thread = threading.Thread(target=load, name="loader", daemon=True)
+        thread.start()
+        while thread.is_alive() and not self.stopping.is_set():
+            self._take_pending()
+            thread.join(0.005)
+        result = loaded[0] if loaded else ConfigError("the node is shutting down")
+        if isinstance(result, Exception):
+            if not isinstance(result, SegmentationError):
+                result = ConfigError(f"{type(result).__name__}: {' '.join(str(result).split())}")
+            raise result
+        self.get_logger().info(f"switching to {_describe(result)}")
+        return result
+
+    # Diagnostics
+
+    def _publish_diagnostics(self) -> None:
+        name, state = self.get_fully_qualified_name(), self._state_machine.current_state[1]
+        message = DiagnosticArray()
+        message.header.stamp = self.get_clock().now().to_msg()
+        message.status = [diagnostics.network_status(name, state, self.trouble, self._segmenter)]
+        for number, camera in enumerate(self._cameras):
+            counts = self._queue.counts(number)
+            record, before = self._records[number], self._reported[number]
+            message.status.append(
+                diagnostics.camera_status(name, camera.input_topic, self._active, record, counts, before)
+            )
+            self._reported[number] = counts
+        self._diagnostics.publish(message)
+        self._tell_if_unwatched()
+
+    def _tell_if_unwatched(self) -> None:
+        if self._told_unwatched or not any(counts.unwatched >= 10 for counts in self._reported):
+            return
+        self._told_unwatched = True
+        topics = ", ".join(camera.outputs for camera in self._cameras)
+        self.get_logger().info(
+            f"frames arrive, and nobody listens to {topics}: nothing is computed until someone does"
+        )
+
+
+def _describe(segmenter: Segmenter) -> str:
+    return (
+        f"{segmenter.model} ({segmenter.weights.name}, {segmenter.weights_sha256[:12]}) "
+        f"on {segmenter.device} in {segmenter.precision}"
+    )

@@ -1,0 +1,45 @@
+"""What is remembered of one camera for /diagnostics."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterable
+
+from squeeze_segnet_ros.ros.health import CameraHealth, Finding
+from squeeze_segnet_ros.ros.statistics import RateMeter, StageTimes
+
+MEMORY = 3.0
+"""Seconds for which a finding is reported after it was last seen, so that a 1 Hz reader misses none."""
+
+
+class CameraRecord:
+    """Rates, stage times and findings of one camera. ``clock`` gives seconds."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self.received = RateMeter(clock=clock)
+        self.labelled = RateMeter(clock=clock)
+        self.stages = StageTimes()
+        self.health = CameraHealth()
+        self._clock = clock
+        self._seen: dict[str, tuple[float, Finding]] = {}
+        self._lock = threading.Lock()
+
+    def note(self, findings: Iterable[Finding]) -> None:
+        """What was wrong with the newest frame."""
+        now = self._clock()
+        with self._lock:
+            for finding in findings:
+                self._seen[finding.kind] = (now, finding)
+
+    def findings(self) -> list[Finding]:
+        """What was wrong lately, the newest of each kind, the worst first."""
+        oldest = self._clock() - MEMORY
+        with self._lock:
+            found = [finding for seen, finding in self._seen.values() if seen >= oldest]
+        return sorted(found, key=lambda finding: -finding.level)
+
+    def forget_time(self) -> None:
+        """The node's clock jumped: stamps and latencies from before cannot be compared with those after."""
+        self.stages.clear()
+        self.health.forget_stamps()

@@ -1,0 +1,78 @@
+"""The process around the node: arguments, signals, exit codes."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+import threading
+
+_EXIT_SECONDS = 1.8
+_POLL_SECONDS = 0.1
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the node until SIGINT or SIGTERM; returns the process's exit code."""
+    stop = threading.Event()
+    _stop_on_signals(stop)
+    argv = sys.argv if arguments is None else ["segnet_node", *arguments]
+    # These imports take a while. A signal that comes meanwhile must find its handler, and rclpy sets up none:
+    # its own would end the context before the frames that wait are labelled.
+    import rclpy
+    from rclpy.executors import SingleThreadedExecutor
+    from rclpy.signals import SignalHandlerOptions
+    from rclpy.utilities import remove_ros_args
+
+    from squeeze_segnet_ros.ros.node import SegnetNode
+
+    options = _parser().parse_args(remove_ros_args(argv)[1:])
+    try:
+        rclpy.init(args=argv, signal_handler_options=SignalHandlerOptions.NO)
+        node = SegnetNode()
+    # rclpy has an exception of its own for each kind of bad argument, without a common base.
+    except Exception as error:
+        print(f"segnet_node: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
+    node.stopping = stop
+    executor = SingleThreadedExecutor()
+    executor.add_node(node)
+    failed = threading.Event()
+    if node.config.autostart:
+        executor.create_task(lambda: node.autostart() or failed.set())
+    while not stop.is_set() and not (failed.is_set() and options.exit_on_failure):
+        executor.spin_once(timeout_sec=_POLL_SECONDS)
+    node.finish()
+    executor.shutdown(timeout_sec=0.0)
+    node.destroy_node()
+    rclpy.shutdown()
+    return 1 if failed.is_set() and options.exit_on_failure else 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="segnet_node", description="Label the frames of cameras.")
+    parser.add_argument(
+        "--exit-on-failure",
+        action="store_true",
+        help="end with exit code 1 when the node cannot start by itself",
+    )
+    return parser
+
+
+def _stop_on_signals(stop: threading.Event) -> None:
+    """SIGINT and SIGTERM set ``stop``; a process that is still there 1.8 s later ends without further ado."""
+
+    def on_signal(number: int, frame: object) -> None:
+        if not stop.is_set():
+            # Loading and a network pass cannot be interrupted, and whoever sent the signal will not wait.
+            watchdog = threading.Timer(_EXIT_SECONDS, os._exit, (0,))
+            watchdog.daemon = True
+            watchdog.start()
+        stop.set()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, on_signal)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
