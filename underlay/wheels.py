@@ -1,0 +1,50 @@
+"""What pip leaves to be done in an environment of ROS 2 wheels: `wheels.py patch` and `wheels.py damaged FILE...`."""
+
+import importlib.metadata
+import re
+import sys
+import sysconfig
+from pathlib import Path
+
+
+def patch() -> None:
+    """Point the wheels' CMake files, which name folders of the machine that built them, at this interpreter."""
+    import numpy
+
+    include, numpy_include = sysconfig.get_paths()["include"], numpy.get_include()
+    for path in Path(sys.prefix, "share").rglob("*.cmake"):
+        text = path.read_text()
+        patched = re.sub(r"/opt/python/cp\w+-cp\w+/include/python[\d.]+", lambda _: include, text)
+        patched = re.sub(
+            r"/opt/python/cp\w+-cp\w+/lib/python[\d.]+/site-packages/numpy/_core/include", lambda _: numpy_include, patched
+        )
+        if patched != text:
+            path.write_text(patched)
+
+
+def damaged(requirement_files: list[str]) -> None:
+    """Print the requirements whose files an interrupted pip or a full disk left incomplete."""
+    for file in requirement_files:
+        for line in Path(file).read_text().splitlines():
+            requirement = line.partition(";")[0].strip()
+            if not requirement or requirement.startswith("#"):
+                continue
+            try:
+                files = importlib.metadata.files(requirement.partition("==")[0])
+            except importlib.metadata.PackageNotFoundError:
+                continue  # pip sees that one by itself
+            if files is None or not all(entry.suffix == ".pyc" or _is_whole(entry) for entry in files):
+                print(requirement)
+
+
+def _is_whole(entry: importlib.metadata.PackagePath) -> bool:
+    path = Path(str(entry.locate()))
+    # The patched CMake files differ from the record in size.
+    return path.is_file() and (path.suffix == ".cmake" or entry.size in (None, path.stat().st_size))
+
+
+if __name__ == "__main__":
+    if sys.argv[1] == "patch":
+        patch()
+    else:
+        damaged(sys.argv[2:])
