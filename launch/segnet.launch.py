@@ -1,4 +1,4 @@
-"""Label the frames of cameras, or of a bag: ``ros2 launch squeeze_segnet_ros segnet.launch.py [bag:=PATH]``."""
+"""Label the frames of cameras, or of a bag: ``ros2 launch squeeze_segnet_ros segnet.launch.py``."""
 
 import os
 import shutil

@@ -1,1 +1,1 @@
-"""The ROS 2 side: the node around the engine, and the player of bags. Nothing else in the package imports rclpy."""
+"""The ROS 2 side: the node around the engine, and the player of bags. Nothing else imports rclpy."""

@@ -93,7 +93,7 @@ class Camera:
         )
 
     def pending(self) -> Iterator[Image | CompressedImage]:
-        """Messages that have arrived and were not handed to the callback yet; for the executor's thread only."""
+        """Messages that have arrived and are not with the callback yet; for the executor's thread only."""
         if self._image is None:
             return
         with self._image.handle:
@@ -124,7 +124,7 @@ class Camera:
         if self._config.qos.reliability != "auto":
             return _POLICIES[self._config.qos.reliability]
         offers = self._node.get_publishers_info_by_topic(self.input_topic)
-        # Best effort loses most large images on the default transport, so it is for cameras that offer nothing else.
+        # Best effort loses most large images on the default transport: for cameras that offer no more.
         return _BEST_EFFORT if any(o.qos_profile.reliability == _BEST_EFFORT for o in offers) else _RELIABLE
 
     def _subscribe(self, reliability: ReliabilityPolicy) -> None:
@@ -140,14 +140,15 @@ class Camera:
         if self._config.qos.reliability == "auto":
             log.info(f"{self.input_topic} is offered as best_effort: subscribing to it so")
             # The event's own subscription cannot be destroyed from inside the event.
-            self._node.executor.create_task(self._resubscribe)
+            if self._node.executor is not None:
+                self._node.executor.create_task(self._resubscribe)
         else:
             log.warning(
-                f"{self.input_topic}: a camera offers best_effort and qos.reliability asks for "
-                f"{self._config.qos.reliability}, so nothing arrives from it: set qos.reliability to auto or best_effort"
+                f"{self.input_topic}: nothing arrives from a camera that offers best_effort, since "
+                f"qos.reliability is {self._config.qos.reliability}: set it to auto or best_effort"
             )
 
-    def _resubscribe(self) -> None:
+    async def _resubscribe(self) -> None:
         if self._image is not None:
             for message in self.pending():
                 self._on_image(message)

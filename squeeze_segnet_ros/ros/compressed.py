@@ -41,7 +41,7 @@ def decode(data: np.ndarray | bytes) -> np.ndarray:
         )
     if pixels.shape[:2] != (height, width):
         raise InvalidImageError(
-            f"the picture declares {width}x{height} and holds {pixels.shape[1]}x{pixels.shape[0]}: it is damaged"
+            f"the picture declares {width}x{height} and holds {pixels.shape[1]}x{pixels.shape[0]}: damaged"
         )
     return np.asarray(pixels)
 

@@ -62,7 +62,7 @@ class QosConfig:
 
     reliability: str = _parameter(
         "auto",
-        "Reliability asked of the cameras; auto takes reliable where a camera offers it, best_effort otherwise.",
+        "Reliability asked of the cameras; auto: reliable where a camera offers it, else best_effort.",
         choices=("auto", "reliable", "best_effort"),
     )
     depth: int = _parameter(5, "Messages that the middleware keeps for each camera.", limits=(1, 1000))
@@ -79,14 +79,14 @@ class OverlayConfig:
 
 @dataclass(frozen=True)
 class NodeConfig:
-    """Everything that can be set on the node; the fields of a nested class have dotted names (``qos.depth``)."""
+    """Everything that can be set on the node; fields of a nested class have dotted names (``qos.depth``)."""
 
     cameras: tuple[str, ...] = _parameter(
         ("/camera/front/image_raw",), "Image topics to segment; outputs go below <base>/segmentation/."
     )
     transport: str = _parameter(
         "raw",
-        "raw reads sensor_msgs/Image; compressed reads sensor_msgs/CompressedImage (jpeg, png) on <camera>/compressed.",
+        "raw reads Image; compressed reads CompressedImage (jpeg, png) on <camera>/compressed.",
         choices=("raw", "compressed"),
     )
     model: str = _parameter("squeeze_segnet", "Name of the network.", change=Change.SWITCH)
@@ -99,7 +99,7 @@ class NodeConfig:
     )
     input_size: tuple[int, ...] = _parameter(
         (0, 0),
-        "Height and width at which the network sees the images; [0, 0] takes their own. Labels keep the image's size.",
+        "Height and width at which the network sees images; [0, 0]: their own. Labels have the image's size.",
         limits=(0, 8192),
     )
     qos: QosConfig = QosConfig()
@@ -117,7 +117,7 @@ class NodeConfig:
     )
     max_waiting: int = _parameter(
         1,
-        "Frames of one camera that may wait; the oldest is replaced by a newer one. 1: the latest frame wins.",
+        "Frames of one camera that may wait; a newer one replaces the oldest. 1: the latest frame wins.",
         limits=(1, 100000),
     )
     min_confidence: float = _parameter(
@@ -196,7 +196,7 @@ def settings(config: Any = NodeConfig, prefix: str = "") -> tuple[Setting, ...]:
 
 
 def output_base(camera: str) -> str:
-    """The name below which a camera's outputs are: ``/camera/front/image_raw`` -> ``/camera/front/segmentation``."""
+    """Where a camera's outputs are: below ``/camera/front/segmentation`` for ``/camera/front/image_raw``."""
     parent = camera.rpartition("/")[0]
     return f"{parent}/segmentation" if parent or camera.startswith("/") else "segmentation"
 
@@ -228,7 +228,7 @@ def _replace(config: Any, prefix: str, changes: Mapping[str, Any]) -> Any:
 
 
 def _typed(name: str, default: Any, value: Any) -> Any:
-    """``value`` in the type of ``default``, where a whole number may stand for a float and a text for a list of one."""
+    """``value`` in the type of ``default``; 1 may stand for 1.0, and a text for a list of one."""
     if isinstance(default, tuple):
         items = [value] if isinstance(value, (str, bytes)) or not isinstance(value, Iterable) else list(value)
         return tuple(_typed(name, default[0], item) for item in items)

@@ -28,7 +28,7 @@ def pixels_of(message: Image | CompressedImage) -> tuple[np.ndarray, str]:
         uint8 (H, W, C), or (H, W) for mono8; a view of the message's own buffer where the encoding allows it.
 
     Raises:
-        InvalidImageError: the message contradicts itself or cannot be decoded; says what came and what would be right.
+        InvalidImageError: the message contradicts itself or cannot be decoded; says what would be right.
     """
     if isinstance(message, CompressedImage):
         return compressed.decode(np.frombuffer(message.data, np.uint8)), "bgr8"
@@ -134,5 +134,5 @@ def stamp_ns(header: Header) -> int:
 def _bytes(values: np.ndarray) -> array.array[int]:
     # An array.array is the one type that rclpy's message fields take over without looking at every byte.
     data = array.array("B")
-    data.frombytes(memoryview(np.ascontiguousarray(values)).cast("B"))
+    data.frombytes(np.ascontiguousarray(values).data.cast("B"))
     return data

@@ -67,7 +67,7 @@ class Counts:
 
 
 class FrameQueue(Generic[FrameT]):
-    """Holds the latest frames of each camera until a worker takes them. Every method may be called from any thread.
+    """Holds the latest frames of each camera until a worker takes them; for use from any thread.
 
     Args:
         cameras: how many cameras there are; they are numbered from 0.
@@ -99,8 +99,8 @@ class FrameQueue(Generic[FrameT]):
     def take(self, limit: int) -> list[tuple[int, FrameT]]:
         """Wait for frames, then take the oldest that waits of up to ``limit`` cameras, in turn.
 
-        Each must be settled with :meth:`settle`. The next call says that this work is over. An empty list means
-        that the queue was closed and nothing is left.
+        Each must be settled with :meth:`settle`. The next call says that this work is over. An empty list
+        means that the queue was closed and nothing is left.
         """
         with self._changed:
             self._working = False
@@ -141,7 +141,7 @@ class FrameQueue(Generic[FrameT]):
             self._changed.notify_all()
 
     def wait_until_idle(self, timeout: float) -> bool:
-        """Wait until nothing waits and the worker is done with what it took; False after ``timeout`` seconds."""
+        """Wait until nothing waits and nothing is being worked on; False after ``timeout`` seconds."""
         with self._changed:
             return self._changed.wait_for(lambda: not any(self._waiting) and not self._working, timeout)
 

@@ -1,4 +1,4 @@
-"""The way of a frame: taken from the queue, decoded, segmented, published. One thread, away from the executor's."""
+"""The way of a frame: taken from the queue, decoded, segmented, published; off the executor's thread."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ class Labeller:
         segmenter, config = self._tools
         self._announce(segmenter, config)
         jobs = [job for camera, frame in batch if (job := self._prepared(camera, frame, config))]
-        # Cameras whose listeners want the same go through the network together; nobody pays for another's overlay.
+        # Cameras whose listeners want the same go through together; nobody pays for another's overlay.
         for kind in {(job.wanted.confidence, job.wanted.overlay) for job in jobs}:
             group = [job for job in jobs if (job.wanted.confidence, job.wanted.overlay) == kind]
             try:
@@ -173,9 +173,9 @@ class Labeller:
             publishers["label"].publish(conversions.image_message(header, result.labels, "mono8"))
         latency = (self._clock.now().nanoseconds - conversions.stamp_ns(header)) / 1e9
         self._relay_camera_info(job.camera, wanted, job.message, result.labels.shape)
-        if wanted.confidence:
+        if result.confidence is not None:
             publishers["confidence"].publish(conversions.image_message(header, result.confidence, "mono8"))
-        if wanted.overlay:
+        if result.overlay is not None:
             publishers["overlay"].publish(conversions.image_message(header, result.overlay, "rgb8"))
         if wanted.label_compressed:
             publishers["label/compressed"].publish(conversions.png_message(header, result.labels))
@@ -225,7 +225,7 @@ class Labeller:
         message: Image | CompressedImage,
         size: tuple[int, ...] | None = None,
     ) -> None:
-        """The camera's calibration with the frame's header; ``size`` is the label's height and width, if there is one."""
+        """The camera's calibration with the frame's header, for a label of ``size`` (height and width)."""
         info = self._cameras[camera].info
         if info is None or not wanted.camera_info:
             return

@@ -1,4 +1,4 @@
-"""What the launch file has to decide before it starts anything: which cameras there are, and how they arrive."""
+"""What the launch file decides before it starts anything: which cameras there are, and how they arrive."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def names_in(text: str) -> tuple[str, ...]:
 
 
 def parameters_in(path: Path, node: str) -> dict[str, Any]:
-    """The parameters, by dotted name, that a ROS parameter file holds for ``node`` (a full name, such as /segnet).
+    """What a ROS parameter file holds for ``node`` (a full name, such as /segnet), by dotted name.
 
     Raises:
         ConfigError: there is no such file, or it is not a parameter file.
@@ -92,7 +92,7 @@ def plan_bag(
     if not cameras:
         images = ", ".join(f"{name} ({kind})" for name, kind in topics.items())
         raise BagError(
-            f"{path}: no camera in this bag: needs an Image, or a CompressedImage on .../compressed, has {images}"
+            f"{path}: no camera in it: needs an Image, or a CompressedImage on .../compressed; has {images}"
         )
     for camera in cameras:
         if camera not in raw and camera not in compressed:

@@ -1,7 +1,9 @@
-"""What the launch file asks of the running node: ``python -m squeeze_segnet_ros.ros.lifecycle_client NODE wait|drain``.
+"""What the launch file asks of the running node.
 
-``wait`` ends when the node is active. ``drain`` deactivates it, which labels every frame that it has received;
-a node that is not active has nothing to drain.
+    python -m squeeze_segnet_ros.ros.lifecycle_client NODE wait|drain
+
+``wait`` ends when the node is active. ``drain`` deactivates it, which labels every frame that it has
+received; a node that is not active has nothing to drain.
 """
 
 from __future__ import annotations
@@ -17,57 +19,47 @@ from typing import Any
 import rclpy
 from lifecycle_msgs.msg import State, Transition
 from lifecycle_msgs.srv import ChangeState, GetState
+from rclpy.client import Client
 from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
 
 DRAIN_SECONDS = 90.0
-_ANSWER_SECONDS = 5.0
+_SERVICE_SECONDS = 5.0
 _POLL_SECONDS = 0.1
 
 
 class NoAnswer(Exception):
-    """The node is not there, or does not answer."""
+    """The node is not there, or does not do as it is asked."""
 
 
-def is_active(client: Node, node: str) -> bool:
-    """Whether a lifecycle node is there and active."""
-    try:
-        return bool(
-            _call(client, GetState, f"{node}/get_state").current_state.id == State.PRIMARY_STATE_ACTIVE
-        )
-    except NoAnswer:
-        return False
-
-
-def wait_until_active(client: Node, node: str) -> None:
+def wait_until_active(asking: Node, node: str) -> None:
     """Wait for as long as it takes; loading a large network on a small computer takes its time."""
-    while not is_active(client, node):
+    client: Client = asking.create_client(GetState, f"{node}/get_state")
+    client.wait_for_service()
+    while _ask(asking, client, GetState.Request()).current_state.id != State.PRIMARY_STATE_ACTIVE:
         time.sleep(_POLL_SECONDS)
 
 
-def drain(client: Node, node: str) -> None:
+def drain(asking: Node, node: str) -> None:
     """Deactivate the node if it is active; raises NoAnswer when it does not do so in time."""
-    if is_active(client, node):
-        transition = Transition(id=Transition.TRANSITION_DEACTIVATE)
-        request = ChangeState.Request(transition=transition)
-        if not _call(client, ChangeState, f"{node}/change_state", request, DRAIN_SECONDS).success:
-            raise NoAnswer(f"{node} could not be deactivated: see its own messages")
+    state: Client = asking.create_client(GetState, f"{node}/get_state")
+    change: Client = asking.create_client(ChangeState, f"{node}/change_state")
+    for client in (state, change):
+        if not client.wait_for_service(_SERVICE_SECONDS):
+            raise NoAnswer(f"there is no service {client.srv_name}")
+    if _ask(asking, state, GetState.Request(), DRAIN_SECONDS).current_state.id != State.PRIMARY_STATE_ACTIVE:
+        return
+    request = ChangeState.Request(transition=Transition(id=Transition.TRANSITION_DEACTIVATE))
+    if not _ask(asking, change, request, DRAIN_SECONDS).success:
+        raise NoAnswer(f"{node} could not be deactivated: see its own messages")
 
 
-def _call(
-    client: Node, kind: Any, service: str, request: Any = None, seconds: float = _ANSWER_SECONDS
-) -> Any:
-    caller = client.create_client(kind, service)
-    try:
-        if not caller.wait_for_service(_ANSWER_SECONDS):
-            raise NoAnswer(f"there is no service {service}")
-        future = caller.call_async(request or kind.Request())
-        rclpy.spin_until_future_complete(client, future, timeout_sec=seconds)
-        if not future.done() or future.result() is None:
-            raise NoAnswer(f"{service} did not answer within {seconds:g} s")
-        return future.result()
-    finally:
-        client.destroy_client(caller)
+def _ask(asking: Node, client: Client, request: Any, seconds: float | None = None) -> Any:
+    future = client.call_async(request)
+    rclpy.spin_until_future_complete(asking, future, timeout_sec=seconds)
+    if not future.done():
+        raise NoAnswer(f"{client.srv_name} did not answer within {seconds:g} s")
+    return future.result()
 
 
 _COMMANDS: dict[str, Callable[[Node, str], None]] = {"wait": wait_until_active, "drain": drain}
@@ -83,14 +75,14 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("command", choices=sorted(_COMMANDS))
     parsed = parser.parse_args(arguments)
     rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
-    client = Node("lifecycle_client", enable_rosout=False, start_parameter_services=False)
+    asking = Node("lifecycle_client", enable_rosout=False, start_parameter_services=False)
     try:
-        _COMMANDS[parsed.command](client, parsed.node)
+        _COMMANDS[parsed.command](asking, parsed.node)
     except NoAnswer as error:
         print(f"lifecycle_client: {error}", file=sys.stderr)
         return 1
     finally:
-        client.destroy_node()
+        asking.destroy_node()
         rclpy.try_shutdown()
     return 0
 

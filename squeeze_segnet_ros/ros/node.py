@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from diagnostic_msgs.msg import DiagnosticArray
@@ -27,14 +28,14 @@ if TYPE_CHECKING:
     from squeeze_segnet_ros.ros.labeller import Frame, Labeller
 
 DRAIN_SECONDS = 1.0
-"""After SIGINT or SIGTERM, frames that wait are labelled for this long; the rest is counted as shutting_down."""
+"""After SIGINT or SIGTERM, frames that wait are labelled for so long; the rest counts as shutting_down."""
 _DEACTIVATE_SECONDS = 60.0
 _DELIVERY_SECONDS = 0.3
 _POLL_SECONDS = 0.1
 
 
 class SegnetNode(LifecycleNode):
-    """Subscribes to the cameras, hands frames to the labeller's thread, and answers to lifecycle and parameters.
+    """Subscribes to the cameras, hands frames to the labeller, and answers to lifecycle and parameters.
 
     Raises:
         ConfigError: a parameter that was given at the start is wrong.
@@ -147,7 +148,7 @@ class SegnetNode(LifecycleNode):
         self._queue.open()
         self._labeller.start()
         for number, camera in enumerate(self._cameras):
-            camera.subscribe(lambda message, number=number: self._on_image(number, message))
+            camera.subscribe(partial(self._on_image, number))
             self.get_logger().info(f"listening to {camera.input_topic}")
         self._active = True
 
@@ -206,14 +207,14 @@ class SegnetNode(LifecycleNode):
         return SetParametersResult(successful=True)
 
     def _take_over(self, config: NodeConfig, different: list[Setting]) -> None:
-        """Let a running labeller work with a new config; raises SegmentationError, and nothing changes, if it cannot."""
+        """Let the labeller work with a new config; if it cannot, raise SegmentationError and change nothing."""
         from squeeze_segnet_ros.ros.labeller import ids_of
 
         assert self._segmenter is not None and self._labeller is not None
         for setting in different:
             if setting.change is Change.UNCONFIGURED:
                 raise ConfigError(
-                    f"{setting.name} can be set {setting.change.value}: deactivate and clean up the node first"
+                    f"{setting.name} may be set {setting.change.value}: deactivate and clean it up first"
                 )
         segmenter = self._segmenter
         if any(setting.change is Change.SWITCH for setting in different):

@@ -65,7 +65,7 @@ def describe(setting: Setting) -> ParameterDescriptor:
 
 
 def changed(config: NodeConfig, given: Iterable[Parameter]) -> tuple[NodeConfig, list[Setting]]:
-    """The config with new values, checked, and those of our parameters whose value differs. Raises ConfigError."""
+    """The config with new values, and those of our parameters whose value differs. Raises ConfigError."""
     new = config.replaced({item.name: item.value for item in given if item.name in _names()})
     before, after = config.values(), new.values()
     return new, [setting for setting in settings() if before[setting.name] != after[setting.name]]

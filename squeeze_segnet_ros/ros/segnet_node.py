@@ -38,8 +38,13 @@ def main(arguments: list[str] | None = None) -> int:
     executor = SingleThreadedExecutor()
     executor.add_node(node)
     failed = threading.Event()
+
+    async def start() -> None:
+        if not node.autostart():
+            failed.set()
+
     if node.config.autostart:
-        executor.create_task(lambda: node.autostart() or failed.set())
+        executor.create_task(start)
     while not stop.is_set() and not (failed.is_set() and options.exit_on_failure):
         executor.spin_once(timeout_sec=_POLL_SECONDS)
     node.finish()
