@@ -191,7 +191,6 @@ numpy numpy
 cv2 opencv-python-headless
 safetensors safetensors
 rosbags rosbags
-rosbags.image rosbags-image
 yaml pyyaml
 tqdm tqdm
 pytest pytest

@@ -1,4 +1,4 @@
-"""What pip leaves to be done in an environment of ROS 2 wheels: `wheels.py patch` and `wheels.py damaged FILE...`."""
+"""What pip leaves to do in an environment of ROS 2 wheels: `wheels.py patch`, `wheels.py damaged FILE...`."""
 
 import importlib.metadata
 import re
@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 def patch() -> None:
-    """Point the wheels' CMake files, which name folders of the machine that built them, at this interpreter."""
+    """Make the CMake files, which name folders of the machine that built the wheels, fit this one."""
     import numpy
 
     include, numpy_include = sysconfig.get_paths()["include"], numpy.get_include()
@@ -16,7 +16,9 @@ def patch() -> None:
         text = path.read_text()
         patched = re.sub(r"/opt/python/cp\w+-cp\w+/include/python[\d.]+", lambda _: include, text)
         patched = re.sub(
-            r"/opt/python/cp\w+-cp\w+/lib/python[\d.]+/site-packages/numpy/_core/include", lambda _: numpy_include, patched
+            r"/opt/python/cp\w+-cp\w+/lib/python[\d.]+/site-packages/numpy/_core/include",
+            lambda _: numpy_include,
+            patched,
         )
         if patched != text:
             path.write_text(patched)

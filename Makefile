@@ -1,0 +1,24 @@
+# Each target but lint and clean sets up first, which takes no time when nothing has changed.
+SHELL := bash
+run = source install/setup.bash && ROS_AUTOMATIC_DISCOVERY_RANGE=LOCALHOST
+export PYTHON BAG CAMVID
+
+.PHONY: setup demo test bench lint clean
+setup:
+	@bash underlay/setup.sh
+
+demo: setup
+	@$(run) python3 -m squeeze_segnet_ros.ros.demo $(if $(BAG),--bag "$$BAG") $(if $(CAMVID),--camvid "$$CAMVID")
+
+test: setup
+	@$(run) python3 -m pytest test $(ARGS)
+
+bench: setup
+	@$(run) python3 -m squeeze_segnet_ros benchmark --output build/bench
+
+lint: setup
+	@$(run) && ruff check . && ruff format --check . && mypy
+
+clean:
+	rm -rf build install log .pytest_cache .ruff_cache .mypy_cache .hypothesis *.egg-info
+	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +

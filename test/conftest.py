@@ -1,0 +1,32 @@
+"""Fixtures that several test modules share."""
+
+import itertools
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+# Domain ids 0 to 101 work on every platform; runs beside each other start at different ones.
+_domain_ids = itertools.count(os.getpid())
+
+
+@pytest.fixture(scope="module", autouse=True)
+def ros_domain_id() -> Iterator[int]:
+    """ROS_DOMAIN_ID of the module's own, on this machine only, for all that its tests start."""
+    domain_id = 1 + next(_domain_ids) % 101
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("ROS_DOMAIN_ID", str(domain_id))
+        environment.setenv("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
+        yield domain_id
+
+
+@pytest.fixture(scope="session")
+def camvid_root() -> Path:
+    """The folder that holds CamVid's train, trainannot, val, ... folders."""
+    root = os.environ.get("CAMVID_ROOT")
+    if not root:
+        pytest.skip("CAMVID_ROOT is not set; it names the folder with CamVid's train, trainannot, val, ...")
+    if not Path(root, "train").is_dir():
+        pytest.fail(f"CAMVID_ROOT={root} has no folder train")
+    return Path(root)
