@@ -207,7 +207,7 @@ class SegnetNode(LifecycleNode):
         return SetParametersResult(successful=True)
 
     def _take_over(self, config: NodeConfig, different: list[Setting]) -> None:
-        """Let the labeller work with a new config; if it cannot, raise SegmentationError and change nothing."""
+        """Let the labeller work with a new config, or raise SegmentationError and change nothing."""
         from squeeze_segnet_ros.ros.labeller import ids_of
 
         assert self._segmenter is not None and self._labeller is not None
