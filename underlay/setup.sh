@@ -259,9 +259,11 @@ setup_wheels() {
 }
 
 finish_wheels() {
-    # `set -e` does not hold in what step() runs
+    # `set -e` does not hold in what step() runs. In compat mode the folder itself is on Python's path; otherwise
+    # the folder launch/ of a repository in which python3 runs would be found before the package of that name.
     repair "$requirements"/*.txt && "$venv/bin/python" underlay/wheels.py patch &&
-        pip_install --no-deps --no-build-isolation --editable underlay/stand_ins
+        pip_install --no-deps --no-build-isolation --config-settings editable_mode=compat \
+            --editable underlay/stand_ins
 }
 
 setup_distribution() {
