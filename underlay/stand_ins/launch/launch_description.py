@@ -71,20 +71,21 @@ class LaunchDescription(LaunchDescriptionEntity):
         from .actions import DeclareLaunchArgument
 
         found: dict[str, DeclareLaunchArgument] = {}
-        for entity, conditional in _walk(self.entities, False):
+        for entity, conditional in walk(self.entities, False):
             if isinstance(entity, DeclareLaunchArgument) and entity.name not in found:
                 entity.conditionally_included = conditional or entity.condition is not None
                 found[entity.name] = entity
         return list(found.values())
 
 
-def _walk(
+def walk(
     entities: Iterable[LaunchDescriptionEntity], conditional: bool
 ) -> Iterator[tuple[LaunchDescriptionEntity, bool]]:
+    """Yield entities and what is known to be below them, and whether each is visited in certain cases only."""
     for entity in entities:
         yield entity, conditional
-        yield from _walk(entity.describe_sub_entities(), False)
-        yield from _walk(entity.describe_conditional_sub_entities(), True)
+        yield from walk(entity.describe_sub_entities(), False)
+        yield from walk(entity.describe_conditional_sub_entities(), True)
 
 
 def visit_all(entity: LaunchDescriptionEntity, context: "LaunchContext") -> None:

@@ -102,6 +102,7 @@ class LaunchService:
             for future in self.context.futures:
                 future.cancel()
             await asyncio.gather(*self.context.futures, return_exceptions=True)
+            self.context.futures.clear()
             self.event_loop = self.context.asyncio_loop = None
 
     async def _wait(self, futures: "list[asyncio.Future[Any]]") -> None:

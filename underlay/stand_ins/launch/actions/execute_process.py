@@ -153,7 +153,7 @@ class ExecuteProcess(Action):
         """End the process for good: SIGINT, SIGTERM after a while, SIGKILL after another."""
         if not self._stopping.is_set():
             self._stopping.set()
-            if self._process is not None:
+            if self._process is not None and self._process.returncode is None:
                 self._stop_task = asyncio.get_running_loop().create_task(self._escalate())
 
     async def _escalate(self) -> None:
@@ -222,6 +222,7 @@ class ExecuteProcess(Action):
         finally:
             if self._stop_task is not None:
                 self._stop_task.cancel()
+                await asyncio.gather(self._stop_task, return_exceptions=True)
             if process.poll() is None:
                 _kill_group(process.pid, signal.SIGKILL)
                 process.wait()

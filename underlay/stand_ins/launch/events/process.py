@@ -83,6 +83,7 @@ class SignalProcess(ProcessTargetedEvent):
         self, *, signal_number: str | int, process_matcher: "Callable[[ExecuteProcess], bool]"
     ) -> None:
         super().__init__(process_matcher=process_matcher)
-        is_name = isinstance(signal_number, str)
-        self.signal = signal.Signals[signal_number] if is_name else signal.Signals(signal_number)
+        self.signal = (
+            signal.Signals[signal_number] if isinstance(signal_number, str) else signal.Signals(signal_number)
+        )
         self.signal_name = self.signal.name
