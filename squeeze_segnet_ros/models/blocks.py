@@ -68,10 +68,39 @@ def max_unpool(x: Tensor, indices: Tensor, output_size: tuple[int, int]) -> Tens
     Returns:
         (N, C, H, W) of the type of ``x``.
     """
-    if x.device.type == "cpu":
-        # PyTorch walks the windows of one plane in order on a CPU, so the later one overwrites the earlier.
-        return F.max_unpool2d(x, indices, 2, output_size=output_size)
-    return _max_unpool_by_rank(x, indices, output_size)
+    if x.device.type != "cpu":
+        return _max_unpool_by_rank(x, indices, output_size)
+    # A CPU walks the windows of a plane in order, so that the later one overwrites the earlier; but PyTorch
+    # hands each thread a run of windows, and where two runs meet there is no order.
+    unpooled = F.max_unpool2d(x, indices, 2, output_size=output_size)
+    if torch.get_num_threads() > 1:
+        planes, values, places = unpooled, x, indices
+        if not x.is_contiguous(memory_format=torch.channels_last):
+            planes, values, places = (t.flatten(0, 1)[:, None] for t in (unpooled, x, indices))
+        for image, row in _rows_where_runs_meet(*values.shape[::2], values.shape[3], torch.get_num_threads()):
+            _unpool_again(planes[image], values[image], places[image], row)
+    return unpooled
+
+
+def _rows_where_runs_meet(images: int, height: int, width: int, threads: int) -> set[tuple[int, int]]:
+    """Image and row of the windows at which a thread begins, when all windows are dealt in equal runs."""
+    windows = images * height * width
+    starts = range(-(-windows // threads), windows, -(-windows // threads))
+    places = [divmod(start, height * width) for start in starts]
+    return {(image, window // width) for image, window in places if window}
+
+
+def _unpool_again(plane: Tensor, x: Tensor, indices: Tensor, row: int) -> None:
+    """Sets what the windows of one row cover in ``plane``, (C, H, W), as if they had been walked in order."""
+    height, width = plane.shape[1:]
+    rows = slice(max(row - 1, 0), row + 2)
+    top, bottom = 2 * rows.start, min(2 * row + 5, height)
+    values = x[:, rows].flatten(1)
+    part = values.new_zeros((x.shape[0], (bottom - top) * width))
+    # This walks in order for each channel, in one thread; it is too slow for the whole plane.
+    part = part.scatter(1, indices[:, rows].flatten(1) - top * width, values).unflatten(1, (-1, width))
+    covered = slice(2 * row, min(2 * row + 3, height))
+    plane[:, covered] = part[:, covered.start - top : covered.stop - top]
 
 
 def _max_unpool_by_rank(x: Tensor, indices: Tensor, output_size: tuple[int, int]) -> Tensor:
