@@ -1,0 +1,185 @@
+"""A node of the tests' own in the graph under test: sends frames, collects what comes, calls services."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+import numpy as np
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from lifecycle_msgs.srv import ChangeState, GetState
+from rcl_interfaces.srv import GetParameters, SetParametersAtomically
+from rclpy.context import Context
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.node import Node
+from rclpy.parameter import Parameter
+from rclpy.qos import QoSDurabilityPolicy, QoSProfile, QoSReliabilityPolicy
+from sensor_msgs.msg import CameraInfo, Image
+from std_msgs.msg import Header
+
+PATIENCE = 60.0
+"""An order of magnitude more than anything here takes."""
+LATCHED = QoSProfile(depth=1, durability=QoSDurabilityPolicy.TRANSIENT_LOCAL)
+
+
+class Graph:
+    """Everything that a test does to a running node, and sees of it."""
+
+    def __init__(self, node: str = "/segnet") -> None:
+        self.target = node
+        self._context = Context()
+        self._context.init()
+        self._node = Node("test", context=self._context)
+        self._executor = SingleThreadedExecutor(context=self._context)
+        self._executor.add_node(self._node)
+        self._thread = threading.Thread(target=self._spin)
+        self._thread.start()
+        self._clients: dict[str, Any] = {}
+        self.diagnostics = self.listen(DiagnosticArray, "/diagnostics")
+
+    def close(self) -> None:
+        self._executor.shutdown()
+        self._thread.join()
+        self._node.destroy_node()
+        self._context.try_shutdown()
+
+    def _spin(self) -> None:
+        with suppress(ExternalShutdownException):
+            self._executor.spin()
+
+    def listen(self, kind: type, topic: str, qos: QoSProfile | int = 100) -> list[Any]:
+        """A list to which every message of a topic is appended."""
+        heard: list[Any] = []
+        subscription = self._node.create_subscription(kind, topic, heard.append, qos)
+        heard_by[id(heard)] = subscription
+        return heard
+
+    def stop_listening(self, heard: list[Any]) -> None:
+        self._node.destroy_subscription(heard_by.pop(id(heard)))
+
+    def wait_for(self, condition: Callable[[], Any], what: str, seconds: float = PATIENCE) -> Any:
+        """The first true value of ``condition``."""
+        deadline = time.monotonic() + seconds
+        while not (value := condition()):
+            assert time.monotonic() < deadline, f"{what}: not within {seconds} s"
+            time.sleep(0.01)
+        return value
+
+    def camera(self, topic: str, reliability: str = "reliable", kind: type = Image) -> Camera:
+        return Camera(self, self._node, topic, QoSReliabilityPolicy[reliability.upper()], kind)
+
+    def subscribers(self, topic: str) -> int:
+        return self._node.count_subscribers(topic)
+
+    def topics(self) -> dict[str, list[str]]:
+        return dict(self._node.get_topic_names_and_types())
+
+    def start_set(self, **values: Any) -> Any:
+        """As :meth:`set`, without waiting: a future of the answer."""
+        given = [Parameter(k.replace("__", "."), value=v).to_parameter_msg() for k, v in values.items()]
+        request = SetParametersAtomically.Request(parameters=given)
+        return self._start(SetParametersAtomically, "set_parameters_atomically", request)
+
+    def call(self, kind: type, name: str, request: Any) -> Any:
+        """What a service of the node answers."""
+        future = self._start(kind, name, request)
+        self.wait_for(future.done, f"answer of {name}")
+        return future.result()
+
+    def _start(self, kind: type, name: str, request: Any) -> Any:
+        if name not in self._clients:
+            self._clients[name] = self._node.create_client(kind, f"{self.target}/{name}")
+        client = self._clients[name]
+        assert client.wait_for_service(PATIENCE), f"there is no service {client.srv_name}"
+        return client.call_async(request)
+
+    def state(self) -> str:
+        return str(self.call(GetState, "get_state", GetState.Request()).current_state.label)
+
+    def wait_until(self, state: str) -> None:
+        self.wait_for(lambda: self.state() == state, f"state {state}")
+
+    def change_state(self, transition: str) -> bool:
+        request = ChangeState.Request()
+        request.transition.label = transition
+        return bool(self.call(ChangeState, "change_state", request).success)
+
+    def set(self, **values: Any) -> str:
+        """Set parameters together (``overlay__alpha`` for overlay.alpha); why it was refused, or nothing."""
+        future = self.start_set(**values)
+        self.wait_for(future.done, "answer to new parameters")
+        result = future.result().result
+        assert result.successful == (not result.reason)
+        return str(result.reason)
+
+    def get(self, name: str) -> Any:
+        from rclpy.parameter import parameter_value_to_python
+
+        (value,) = self.call(GetParameters, "get_parameters", GetParameters.Request(names=[name])).values
+        return parameter_value_to_python(value)
+
+    def status(self, name: str) -> DiagnosticStatus:
+        """The next report about the network, or about a topic."""
+        before = len(self.diagnostics)
+        self.wait_for(lambda: len(self.diagnostics) > before + 1, "a report on /diagnostics")
+        return next(s for s in self.diagnostics[-1].status if s.name == f"{self.target}: {name}")
+
+    def counts(self, topic: str) -> dict[str, int]:
+        """Frames of a camera by what became of them."""
+        values = {v.key: v.value for v in self.status(topic).values}
+        return {
+            k.removeprefix("frames ").removeprefix("dropped "): int(v)
+            for k, v in values.items()
+            if k.startswith(("frames ", "dropped "))
+        }
+
+
+heard_by: dict[int, Any] = {}
+
+
+class Camera:
+    """Publishes frames; ``next_stamp`` counts up from now."""
+
+    def __init__(self, graph: Graph, node: Node, topic: str, reliability: Any, kind: type) -> None:
+        self._node = node
+        self.topic = topic
+        qos = QoSProfile(depth=50, reliability=reliability)
+        self.publisher = node.create_publisher(kind, topic, qos)
+        self._info = node.create_publisher(
+            CameraInfo, f"{topic.removesuffix('/compressed').rpartition('/')[0]}/camera_info", 50
+        )
+        graph.wait_for(self.publisher.get_subscription_count, f"a subscriber of {topic}")
+
+    def header(self, age: float = 0.0) -> Header:
+        stamp = self._node.get_clock().now().nanoseconds - round(age * 1e9)
+        header = Header(frame_id="camera_optical_frame")
+        header.stamp.sec, header.stamp.nanosec = divmod(stamp, 10**9)
+        return header
+
+    def send(self, pixels: np.ndarray, encoding: str = "rgb8", age: float = 0.0, **changes: Any) -> Header:
+        """Publish an image, with fields changed, and its camera_info."""
+        header = self.header(age)
+        height, width = pixels.shape[:2]
+        image = Image(
+            header=header, height=height, width=width, encoding=encoding, step=pixels.size // height
+        )
+        image.data.frombytes(pixels.tobytes())
+        for name, value in changes.items():
+            setattr(image, name, value)
+        self._info.publish(CameraInfo(header=header, width=width, height=height))
+        self.publisher.publish(image)
+        return header
+
+
+def picture(seed: int = 0, height: int = 64, width: int = 96) -> np.ndarray:
+    """uint8 (H, W, 3) with structure."""
+    y, x = np.mgrid[:height, :width]
+    waves = [127 + 120 * np.sin((x * (k + 1) + 2 * y) / 7 + seed) for k in range(3)]
+    return np.stack(waves, -1).astype(np.uint8)
+
+
+def stamp_of(message: Any) -> tuple[int, int]:
+    return (message.header.stamp.sec, message.header.stamp.nanosec)
