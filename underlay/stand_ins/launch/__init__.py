@@ -1,7 +1,7 @@
 """Stand-in for the ROS 2 package `launch`, of which there is no wheel.
 
-It has the part of the original's public names that squeeze_segnet_ros uses, with the original's meaning and defaults.
-Launch files in XML and YAML, log files, `shell=True` and composing of descriptions from plug-ins need the original.
+It has the part of the original's public names that squeeze_segnet_ros uses, with the original's meaning and
+defaults. Launch files in XML and YAML, log files, `shell=True` and plug-ins need the original.
 """
 
 from . import (

@@ -67,7 +67,7 @@ class LaunchDescription(LaunchDescriptionEntity):
         return self.entities
 
     def get_launch_arguments(self) -> "list[DeclareLaunchArgument]":
-        """Return the arguments declared here and, as far as can be seen, in what this includes; first ones win."""
+        """Return the arguments declared here and, where that can be seen, in what this includes."""
         from .actions import DeclareLaunchArgument
 
         found: dict[str, DeclareLaunchArgument] = {}
@@ -81,7 +81,7 @@ class LaunchDescription(LaunchDescriptionEntity):
 def walk(
     entities: Iterable[LaunchDescriptionEntity], conditional: bool
 ) -> Iterator[tuple[LaunchDescriptionEntity, bool]]:
-    """Yield entities and what is known to be below them, and whether each is visited in certain cases only."""
+    """Yield entities and what is known to be below them, with whether each comes in certain cases only."""
     for entity in entities:
         yield entity, conditional
         yield from walk(entity.describe_sub_entities(), False)

@@ -1,8 +1,8 @@
-"""Stand-in for `launch.launch_description_sources`: launch files in Python; XML and YAML need the original."""
+"""Stand-in for `launch.launch_description_sources`: launch files in Python, not in XML or YAML."""
 
-import os
 from importlib.machinery import SourceFileLoader
 from importlib.util import module_from_spec, spec_from_loader
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .launch_description import LaunchDescription
@@ -19,10 +19,12 @@ class InvalidLaunchFileError(Exception):
 
 def get_launch_description_from_python_launch_file(path: str) -> LaunchDescription:
     """Run `generate_launch_description` of a launch file."""
-    if not os.path.isfile(path):
+    if not Path(path).is_file():
         raise FileNotFoundError(f"no such launch file: {path}")
     if not path.endswith(".py"):
-        raise InvalidLaunchFileError(f"{path} is no Python launch file (.launch.py), the only kind known here")
+        raise InvalidLaunchFileError(
+            f"{path} is no Python launch file (.launch.py), the only kind known here"
+        )
     loader = SourceFileLoader("python_launch_file", path)
     spec = spec_from_loader(loader.name, loader)
     assert spec is not None
@@ -37,7 +39,9 @@ class LaunchDescriptionSource:
     """Where an included launch description comes from."""
 
     def __init__(
-        self, launch_description: LaunchDescription | None = None, location: SomeSubstitutionsType = "<string>"
+        self,
+        launch_description: LaunchDescription | None = None,
+        location: SomeSubstitutionsType = "<string>",
     ) -> None:
         self._launch_description = launch_description
         self._location = normalize_to_list_of_substitutions(location)

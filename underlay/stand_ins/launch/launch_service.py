@@ -15,8 +15,8 @@ from .launch_description import LaunchDescription, LaunchDescriptionEntity, visi
 class LaunchService:
     """The event loop of a launch.
 
-    Unlike the original, which leaves its processes behind on SIGTERM, SIGHUP and SIGQUIT, this ends them in the
-    same way as on SIGINT.
+    Unlike the original, which leaves its processes behind on SIGTERM, SIGHUP and SIGQUIT, this ends them as
+    on SIGINT.
     """
 
     def __init__(

@@ -43,5 +43,6 @@ def screen_of(output: str | dict[str, str | set[str]]) -> dict[str, bool]:
     if unknown := chosen.keys() - {"stdout", "stderr", "both"}:
         raise ValueError(f"output of {', '.join(sorted(unknown))}: expected stdout, stderr or both")
     return {
-        source: "screen" in chosen.get(source, set()) | chosen.get("both", set()) for source in ("stdout", "stderr")
+        source: "screen" in chosen.get(source, set()) | chosen.get("both", set())
+        for source in ("stdout", "stderr")
     }

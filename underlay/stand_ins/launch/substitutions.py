@@ -3,8 +3,8 @@
 import importlib
 import math
 import operator
-import os
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .utilities import as_bool, normalize_to_list_of_substitutions, perform_substitutions
@@ -74,7 +74,9 @@ class LaunchConfiguration(Substitution):
 class EnvironmentVariable(Substitution):
     """The value of an environment variable."""
 
-    def __init__(self, name: SomeSubstitutionsType, *, default_value: SomeSubstitutionsType | None = None) -> None:
+    def __init__(
+        self, name: SomeSubstitutionsType, *, default_value: SomeSubstitutionsType | None = None
+    ) -> None:
         self.name = normalize_to_list_of_substitutions(name)
         self._default = None if default_value is None else normalize_to_list_of_substitutions(default_value)
 
@@ -97,20 +99,10 @@ class PathJoinSubstitution(Substitution):
         self.substitutions = normalize_to_list_of_substitutions(substitutions)
 
     def perform(self, context: "LaunchContext") -> str:
-        return os.path.join(*[part.perform(context) for part in self.substitutions])
+        return str(Path(*[part.perform(context) for part in self.substitutions]))
 
     def describe(self) -> str:
         return f"PathJoin({_describe(self.substitutions)})"
-
-
-class ThisLaunchFileDir(Substitution):
-    """The folder of the launch file that is being read."""
-
-    def perform(self, context: "LaunchContext") -> str:
-        folder = context.get_locals_as_dict().get("current_launch_file_directory")
-        if folder is None:
-            raise SubstitutionFailure("ThisLaunchFileDir used outside of a launch file")
-        return folder
 
 
 class PythonExpression(Substitution):
@@ -144,7 +136,9 @@ class _Comparison(Substitution):
 
     def perform(self, context: "LaunchContext") -> str:
         left, right = perform_substitutions(context, self.left), perform_substitutions(context, self.right)
-        return str(self._verdict(left == right or _same_bool(left, right) or _same_number(left, right))).lower()
+        return str(
+            self._verdict(left == right or _same_bool(left, right) or _same_number(left, right))
+        ).lower()
 
     def describe(self) -> str:
         return f"{type(self).__name__}({_describe(self.left)} {_describe(self.right)})"
@@ -160,47 +154,6 @@ class NotEqualsSubstitution(_Comparison):
     """'true' when the sides differ."""
 
     _verdict = staticmethod(operator.not_)
-
-
-class _Logic(Substitution):
-    _combine: Callable[..., bool]
-
-    def __init__(self, *operands: SomeSubstitutionsType) -> None:
-        self._operands = [normalize_to_list_of_substitutions(operand) for operand in operands]
-
-    def perform(self, context: "LaunchContext") -> str:
-        values = [as_bool(perform_substitutions(context, operand)) for operand in self._operands]
-        return str(self._combine(*values)).lower()
-
-    def describe(self) -> str:
-        return f"{type(self).__name__}({' '.join(map(_describe, self._operands))})"
-
-
-class NotSubstitution(_Logic):
-    """The opposite of a boolean."""
-
-    _combine = staticmethod(operator.not_)
-
-    def __init__(self, value: SomeSubstitutionsType) -> None:
-        super().__init__(value)
-
-
-class AndSubstitution(_Logic):
-    """'true' when both booleans are."""
-
-    _combine = staticmethod(operator.and_)
-
-    def __init__(self, left: SomeSubstitutionsType, right: SomeSubstitutionsType) -> None:
-        super().__init__(left, right)
-
-
-class OrSubstitution(_Logic):
-    """'true' when one of the booleans is."""
-
-    _combine = staticmethod(operator.or_)
-
-    def __init__(self, left: SomeSubstitutionsType, right: SomeSubstitutionsType) -> None:
-        super().__init__(left, right)
 
 
 def _describe(substitutions: Iterable[Substitution]) -> str:

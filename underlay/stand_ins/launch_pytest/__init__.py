@@ -1,6 +1,6 @@
-"""Stand-in for the ROS 2 package `launch_pytest`, of which there is no wheel: tests of running launch descriptions.
+"""Stand-in for the ROS 2 package `launch_pytest`, of which there is no wheel: tests of running launches.
 
-It has the part of the original's public names that the tests of squeeze_segnet_ros use, with the original's meaning.
+It has the part of the original's public names that squeeze_segnet_ros uses, with the original's meaning.
 """
 
 from . import actions, tools

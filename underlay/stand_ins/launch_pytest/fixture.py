@@ -12,7 +12,7 @@ from .actions import ReadyToTest
 
 
 class Launch:
-    """What a launch fixture runs: the options of the decorator and, between set-up and tear-down, service and loop.
+    """What a launch fixture runs: options and, between set-up and tear-down, service and loop.
 
     The loop runs in the main thread and only while pytest is in here: in `start`, `run` and `shut_down`.
     """
@@ -37,7 +37,9 @@ class Launch:
         asyncio.set_event_loop(self._loop)
         self.service = LaunchService()
         self.service.include_launch_description(description)
-        self._task = self._loop.create_task(self.service.run_async(shutdown_when_idle=self._shutdown_when_idle))
+        self._task = self._loop.create_task(
+            self.service.run_async(shutdown_when_idle=self._shutdown_when_idle)
+        )
         ready = asyncio.Event()
         found[0].callbacks.append(ready.set)
         self._loop.run_until_complete(self._until_ready(ready))
@@ -79,7 +81,7 @@ class Launch:
 def fixture(
     decorated: Any = None, *, shutdown_when_idle: bool = True, auto_shutdown: bool = True, **kwargs: Any
 ) -> Any:
-    """Make a pytest fixture of a function that returns a LaunchDescription, or a sequence that starts with one.
+    """Make a pytest fixture of a function that returns a LaunchDescription, or a sequence starting with one.
 
     :param shutdown_when_idle: end the launch when no process is left
     :param auto_shutdown: end the launch after the tests; else it has to end by itself

@@ -1,4 +1,4 @@
-"""Stand-in for the pytest plug-in of `launch_pytest`: runs `@pytest.mark.launch(fixture=..., shutdown=...)` tests."""
+"""Stand-in for the pytest plug-in of `launch_pytest`: tests marked `launch(fixture=..., shutdown=...)`."""
 
 import inspect
 from collections.abc import Iterator, Sequence
@@ -11,8 +11,10 @@ from .fixture import Launch
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    """Declare the marker."""
     config.addinivalue_line(
-        "markers", "launch(fixture, shutdown=False): run while the launch of the fixture runs, or after its shutdown"
+        "markers",
+        "launch(fixture, shutdown=False): run while the launch of the fixture runs, or after its shutdown",
     )
 
 
@@ -32,6 +34,7 @@ def launch_context(launch_service: LaunchService) -> LaunchContext:
 
 @pytest.hookimpl(hookwrapper=True, tryfirst=True)
 def pytest_fixture_setup(fixturedef: Any, request: pytest.FixtureRequest) -> Iterator[None]:
+    """Start the launch that a launch fixture describes."""
     launch = getattr(fixturedef.func, "launch", None)
     outcome: Any = yield
     if not isinstance(launch, Launch):
@@ -39,13 +42,16 @@ def pytest_fixture_setup(fixturedef: Any, request: pytest.FixtureRequest) -> Ite
     result = outcome.get_result()
     description = result[0] if isinstance(result, Sequence) and result else result
     if not isinstance(description, LaunchDescription):
-        raise TypeError(f"launch fixture '{fixturedef.argname}' returned {result!r}, expected a LaunchDescription first")
+        raise TypeError(
+            f"launch fixture '{fixturedef.argname}' returned {result!r}, expected a LaunchDescription first"
+        )
     fixturedef.addfinalizer(launch.close)
     launch.start(description)
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_pycollect_makeitem(collector: Any, name: str, obj: Any) -> "list[pytest.Item] | None":
+    """Collect launch tests, which may yield; in a wider scope what comes after that is a second test."""
     if not (inspect.isfunction(obj) and collector.funcnamefilter(name)):
         return None
     marks = [mark for mark in getattr(obj, "pytestmark", []) if mark.name == "launch"]
@@ -93,6 +99,7 @@ def pytest_collection_modifyitems(items: list[Any]) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_pyfunc_call(pyfuncitem: Any) -> bool | None:
+    """Run a launch test while its launch goes on, the part after its yield once that is over."""
     launch = _launch_of(pyfuncitem)
     if launch is None:
         return None

@@ -1,8 +1,8 @@
 """Stand-in for `launch_ros.actions`: start nodes, and what holds for the nodes of a scope."""
 
 import contextlib
-import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -40,7 +40,9 @@ class Node(ExecuteProcess):
     ) -> None:
         if parameters is not None and not isinstance(parameters, list | tuple):
             raise TypeError(f"Node: parameters must be a list, not {parameters!r}")
-        program = executable if package is None else ExecutableInPackage(executable=executable, package=package)
+        program = (
+            executable if package is None else ExecutableInPackage(executable=executable, package=package)
+        )
         cmd: list[Any] = [program, *(arguments or ())]
         if ros_arguments is not None:
             cmd += ["--ros-args", *ros_arguments]
@@ -65,7 +67,8 @@ class Node(ExecuteProcess):
             _check(validate_node_name, node)
             self.cmd += ["-r", f"__node:={node}"]
         base = _join(
-            context.launch_configurations.get(_NAMESPACE), None if namespace is None else evaluate(context, namespace)
+            context.launch_configurations.get(_NAMESPACE),
+            None if namespace is None else evaluate(context, namespace),
         )
         if base is not None:
             _check(validate_namespace, base)
@@ -92,7 +95,9 @@ class Node(ExecuteProcess):
 class LifecycleNode(Node):
     """Start a managed node, whose name and namespace have to be given."""
 
-    def __init__(self, *, name: SomeSubstitutionsType, namespace: SomeSubstitutionsType, **kwargs: Any) -> None:
+    def __init__(
+        self, *, name: SomeSubstitutionsType, namespace: SomeSubstitutionsType, **kwargs: Any
+    ) -> None:
         super().__init__(name=name, namespace=namespace, **kwargs)
 
 
@@ -174,4 +179,4 @@ def _params_file(context: LaunchContext, given: Any) -> list[str]:
 def _remove(paths: Iterable[str]) -> None:
     for path in paths:
         with contextlib.suppress(OSError):
-            os.unlink(path)
+            Path(path).unlink()

@@ -49,11 +49,13 @@ class ParameterFile:
         return Path(self.param_file if is_path else evaluate(context, self.param_file))  # type: ignore[arg-type]
 
 
-def evaluate_parameters(context: LaunchContext, parameters: Mapping[Any, Any], prefix: str = "") -> dict[str, Any]:
+def evaluate_parameters(
+    context: LaunchContext, parameters: Mapping[Any, Any], prefix: str = ""
+) -> dict[str, Any]:
     """Flatten a dict of parameters, `{"a": {"b": 1}}` to `{"a.b": 1}`, and perform its substitutions.
 
-    A substitution's text is read as YAML, so '3' becomes an int; ParameterValue says otherwise. ValueError names the
-    parameter whose value is none that ROS knows.
+    A substitution's text is read as YAML, so '3' becomes an int; ParameterValue says otherwise. ValueError
+    names the parameter whose value is none that ROS knows.
     """
     flat: dict[str, Any] = {}
     for key, value in parameters.items():

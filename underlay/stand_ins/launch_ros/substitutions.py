@@ -1,7 +1,7 @@
 """Stand-in for `launch_ros.substitutions`: what belongs to a ROS 2 package."""
 
-import os
 import shutil
+from pathlib import Path
 
 from ament_index_python.packages import get_package_prefix, get_package_share_directory
 from launch import LaunchContext, SomeSubstitutionsType, Substitution
@@ -39,8 +39,10 @@ class ExecutableInPackage(FindPackagePrefix):
     def perform(self, context: LaunchContext) -> str:
         executable = perform_substitutions(context, self.executable)
         package = perform_substitutions(context, self.package)
-        folder = os.path.join(super().perform(context), "lib", package)
+        folder = str(Path(super().perform(context), "lib", package))
         path = shutil.which(executable, path=folder)
         if path is None:
-            raise SubstitutionFailure(f"executable '{executable}' of package '{package}' not found in '{folder}'")
+            raise SubstitutionFailure(
+                f"executable '{executable}' of package '{package}' not found in '{folder}'"
+            )
         return path

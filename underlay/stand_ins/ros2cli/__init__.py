@@ -1,1 +1,1 @@
-"""Stand-in for the command `ros2`, of which there is no wheel: the part that squeeze_segnet_ros's README uses."""
+"""Stand-in for the command `ros2`, of which there is no wheel: the part that squeeze_segnet_ros uses."""

@@ -45,7 +45,9 @@ def _run(argv: list[str]) -> int:
         return 0
     command, *rest = argv
     if command not in _COMMANDS:
-        raise CommandError(f"this stand-in has no command '{command}', only {', '.join(_COMMANDS)}; {ELSEWHERE}")
+        raise CommandError(
+            f"this stand-in has no command '{command}', only {', '.join(_COMMANDS)}; {ELSEWHERE}"
+        )
     return importlib.import_module(f"{__package__}.{command}_command").main(rest)
 
 

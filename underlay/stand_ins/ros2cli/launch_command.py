@@ -3,6 +3,7 @@
 import argparse
 import os
 import sys
+from pathlib import Path
 
 from ament_index_python.packages import PackageNotFoundError, get_package_share_directory
 from launch import LaunchDescription, LaunchService
@@ -21,18 +22,28 @@ def main(argv: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="ros2 launch", description="Run a launch file.")
     parser.add_argument("package_name", help="package of the launch file, or the path of a launch file")
     parser.add_argument("launch_file_name", nargs="?", help="launch file in the package's share folder")
-    parser.add_argument("launch_arguments", nargs="*", help="<name>:=<value>; of the same names the last one holds")
-    parser.add_argument("-n", "--noninteractive", action="store_true", help="accepted; makes no difference here")
-    parser.add_argument("-d", "--debug", action="store_true", help="print tracebacks of errors in launch files")
     parser.add_argument(
-        "-s", "--show-args", "--show-arguments", action="store_true", help="show the arguments of the launch file"
+        "launch_arguments", nargs="*", help="<name>:=<value>; of the same names the last one holds"
+    )
+    parser.add_argument(
+        "-n", "--noninteractive", action="store_true", help="accepted; makes no difference here"
+    )
+    parser.add_argument(
+        "-d", "--debug", action="store_true", help="print tracebacks of errors in launch files"
+    )
+    parser.add_argument(
+        "-s",
+        "--show-args",
+        "--show-arguments",
+        action="store_true",
+        help="show the arguments of the launch file",
     )
     parser.add_argument(
         "-a", "--show-all-subprocesses-output", action="store_true", help="show the output of all processes"
     )
     args = parser.parse_intermixed_args(argv)
     given = list(args.launch_arguments)
-    if os.path.isfile(args.package_name):
+    if Path(args.package_name).is_file():
         path = args.package_name
         given = [args.launch_file_name, *given] if args.launch_file_name else given
     else:
@@ -46,7 +57,9 @@ def main(argv: list[str]) -> int:
         except InvalidLaunchFileError as error:
             raise CommandError(str(error)) from None
         return 0
-    service = LaunchService(argv=given, noninteractive=args.noninteractive or not sys.stdin.isatty(), debug=args.debug)
+    service = LaunchService(
+        argv=given, noninteractive=args.noninteractive or not sys.stdin.isatty(), debug=args.debug
+    )
     include = IncludeLaunchDescription(AnyLaunchDescriptionSource(path), launch_arguments=arguments.items())
     service.include_launch_description(LaunchDescription([include]))
     return service.run()
@@ -60,32 +73,31 @@ def _parse(argument: str) -> tuple[str, str]:
 
 
 def _find(package: str, file_name: str | None) -> str:
-    if os.sep in package or package.endswith(".py"):
+    if "/" in package or package.endswith(".py"):
         raise CommandError(f"no such launch file: {package}")
     try:
         share = get_package_share_directory(package)
     except (PackageNotFoundError, ValueError):
-        raise CommandError(f"package '{package}' not found (searched: {os.environ.get('AMENT_PREFIX_PATH')})") from None
-    found = sorted(
-        os.path.join(folder, name) for folder, _, names in os.walk(share) for name in names if "launch." in name
-    )
+        searched = os.environ.get("AMENT_PREFIX_PATH")
+        raise CommandError(f"package '{package}' not found (searched: {searched})") from None
+    there = sorted(Path(share).rglob("*launch.*"))
+    names = ", ".join(path.name for path in there) or "none"
     if file_name is None:
-        names = ", ".join(map(os.path.basename, found)) or "none"
         raise CommandError(f"which launch file of '{package}'? There is: {names}")
-    paths = [path for path in found if os.path.basename(path) == file_name]
-    if len(paths) > 1:
-        raise CommandError(f"launch file '{file_name}' is in '{share}' more than once: {', '.join(paths)}")
-    if not paths:
-        names = ", ".join(map(os.path.basename, found)) or "none"
+    found = [path for path in there if path.name == file_name]
+    if len(found) > 1:
+        raise CommandError(f"launch file '{file_name}' is in '{share}' more than once")
+    if not found:
         raise CommandError(f"launch file '{file_name}' not found in '{share}', which holds: {names}")
-    return paths[0]
+    return str(found[0])
 
 
 def _show_arguments(description: LaunchDescription) -> None:
     arguments = description.get_launch_arguments()
     print("Arguments (pass arguments as '<name>:=<value>'):")
     for argument in arguments:
-        print(f"\n    '{argument.name}':{'*' if argument.conditionally_included else ''}\n        {argument.description}")
+        star = "*" if argument.conditionally_included else ""
+        print(f"\n    '{argument.name}':{star}\n        {argument.description}")
         if argument.default_value is not None:
             print(f"        (default: {' + '.join(part.describe() for part in argument.default_value)})")
     if any(argument.conditionally_included for argument in arguments):

@@ -3,6 +3,7 @@
 import argparse
 import os
 import shutil
+from pathlib import Path
 
 from ament_index_python.packages import PackageNotFoundError, get_package_prefix
 
@@ -17,15 +18,13 @@ def main(argv: list[str]) -> int:
     parser.add_argument("arguments", nargs=argparse.REMAINDER, help="arguments of the executable")
     args = parser.parse_args(argv)
     try:
-        folder = os.path.join(get_package_prefix(args.package_name), "lib", args.package_name)
+        folder = Path(get_package_prefix(args.package_name), "lib", args.package_name)
     except (PackageNotFoundError, ValueError):
         raise CommandError(f"package '{args.package_name}' not found") from None
     path = shutil.which(args.executable_name, path=folder)
     if path is None:
-        there = ", ".join(sorted(name for name in _list(folder) if os.access(os.path.join(folder, name), os.X_OK)))
-        raise CommandError(f"no executable '{args.executable_name}' in '{folder}', there is: {there or 'none'}")
+        there = (
+            ", ".join(sorted(file.name for file in folder.glob("*") if os.access(file, os.X_OK))) or "none"
+        )
+        raise CommandError(f"no executable '{args.executable_name}' in '{folder}', there is: {there}")
     os.execv(path, [path, *args.arguments])
-
-
-def _list(folder: str) -> list[str]:
-    return os.listdir(folder) if os.path.isdir(folder) else []

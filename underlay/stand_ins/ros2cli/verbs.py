@@ -27,7 +27,9 @@ def run_verb(command: str, verbs: dict[str, Verb], argv: list[str]) -> int:
             print(f"  {name:12} {verb.help}")
         return 0
     if argv[0] not in verbs:
-        raise CommandError(f"this stand-in for `ros2 {command}` has no '{argv[0]}', only {', '.join(verbs)}; {ELSEWHERE}")
+        raise CommandError(
+            f"this stand-in for `ros2 {command}` has no '{argv[0]}', only {', '.join(verbs)}; {ELSEWHERE}"
+        )
     verb = verbs[argv[0]]
     parser = argparse.ArgumentParser(prog=f"ros2 {command} {argv[0]}", description=verb.help)
     verb.add_arguments(parser)

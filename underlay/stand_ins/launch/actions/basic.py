@@ -1,8 +1,8 @@
 """Stand-in for the actions of `launch.actions` that start no process."""
 
 import asyncio
-import os
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .. import events, logging
@@ -34,9 +34,11 @@ class DeclareLaunchArgument(Action):
         if choices is not None and not choices:
             raise RuntimeError(f"launch argument '{name}': choices is empty")
         if choices and isinstance(default_value, str) and default_value not in choices:
-            raise RuntimeError(f"launch argument '{name}': the default '{default_value}' is not one of {choices}")
+            raise RuntimeError(f"launch argument '{name}': default '{default_value}' is not one of {choices}")
         self.name = name
-        self.default_value = None if default_value is None else normalize_to_list_of_substitutions(default_value)
+        self.default_value = (
+            None if default_value is None else normalize_to_list_of_substitutions(default_value)
+        )
         self.choices = choices
         self.description = description or ("no description given" if choices is None else "")
         if choices:
@@ -47,7 +49,7 @@ class DeclareLaunchArgument(Action):
         if self.name not in context.launch_configurations:
             if self.default_value is None:
                 raise RuntimeError(
-                    f"Required launch argument '{self.name}' was not provided (description: {self.description})"
+                    f"Required launch argument '{self.name}' was not provided ({self.description})"
                 )
             context.launch_configurations[self.name] = perform_substitutions(context, self.default_value)
         value = context.launch_configurations[self.name]
@@ -126,7 +128,10 @@ class GroupAction(Action):
         return list(self._actions) if self.condition else []
 
     def execute(self, context: "LaunchContext") -> Entities:
-        kept = {evaluate(context, name): evaluate(context, value) for name, value in self._launch_configurations.items()}
+        kept = {
+            evaluate(context, name): evaluate(context, value)
+            for name, value in self._launch_configurations.items()
+        }
 
         def enter(context: "LaunchContext") -> None:
             if self._scoped:
@@ -168,9 +173,9 @@ class IncludeLaunchDescription(Action):
 
     def execute(self, context: "LaunchContext") -> Entities:
         description = self.launch_description_source.get_launch_description(context)
-        path = os.path.abspath(self.launch_description_source.location(context))
+        path = Path(self.launch_description_source.location(context)).absolute()
         context.extend_locals(
-            {"current_launch_file_path": path, "current_launch_file_directory": os.path.dirname(path)}
+            {"current_launch_file_path": str(path), "current_launch_file_directory": str(path.parent)}
         )
         return [*(SetLaunchConfiguration(name, value) for name, value in self.launch_arguments), description]
 
@@ -257,7 +262,9 @@ class TimerAction(Action):
     def execute(self, context: "LaunchContext") -> None:
         from ..event_handlers import OnShutdown
 
-        period = float(self._period if isinstance(self._period, int | float) else evaluate(context, self._period))
+        period = float(
+            self._period if isinstance(self._period, int | float) else evaluate(context, self._period)
+        )
         if self._cancel_on_shutdown:
             if context.is_shutdown:
                 return

@@ -1,4 +1,4 @@
-"""Stand-in for `launch.actions.ExecuteProcess`: one process, from its start to the end of all that it started."""
+"""Stand-in for `launch.actions.ExecuteProcess`: from its start to the end of all that it started."""
 
 import asyncio
 import codecs
@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .. import logging
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
 _numbers = itertools.count(1)
 _libc = ctypes.CDLL(None)
 _PR_SET_PDEATHSIG = 1
+_SIGTERM_TIMEOUT = LaunchConfiguration("sigterm_timeout", default=5)
+_SIGKILL_TIMEOUT = LaunchConfiguration("sigkill_timeout", default=5)
 _LONGEST_LINE = 1 << 20  # characters; a longer one is printed in pieces
 _LAST_OUTPUT_S = 1.0  # how long output may be held open by a daemon that a process left behind
 
@@ -40,25 +43,23 @@ _LAST_OUTPUT_S = 1.0  # how long output may be held open by a daemon that a proc
 class ExecuteProcess(Action):
     """Start a process, print its output with its name in front, end it when the launch ends.
 
-    Unlike in the original, every process leads a session of its own. So Ctrl-C in the terminal reaches it once and
-    through launch, and ending it also ends what it started. If launch itself is killed, the process is too.
+    Unlike in the original, every process leads a session of its own. So Ctrl-C in the terminal reaches it
+    once, through launch, and ending it also ends what it started. If launch is killed, the process is too.
     """
 
     def __init__(
         self,
         *,
         cmd: Iterable[SomeSubstitutionsType],
-        prefix: SomeSubstitutionsType | None = None,
         name: SomeSubstitutionsType | None = None,
         cwd: SomeSubstitutionsType | None = None,
         env: dict[Any, SomeSubstitutionsType] | None = None,
         additional_env: dict[Any, SomeSubstitutionsType] | None = None,
-        sigterm_timeout: SomeSubstitutionsType = LaunchConfiguration("sigterm_timeout", default=5),
-        sigkill_timeout: SomeSubstitutionsType = LaunchConfiguration("sigkill_timeout", default=5),
+        sigterm_timeout: SomeSubstitutionsType = _SIGTERM_TIMEOUT,
+        sigkill_timeout: SomeSubstitutionsType = _SIGKILL_TIMEOUT,
         emulate_tty: bool = False,
         output: Any = "log",
         cached_output: bool = False,
-        log_cmd: bool = False,
         on_exit: Any = None,
         respawn: bool | SomeSubstitutionsType = False,
         respawn_delay: float | None = None,
@@ -67,7 +68,6 @@ class ExecuteProcess(Action):
     ) -> None:
         super().__init__(**kwargs)
         self.cmd = list(cmd)
-        self._prefix = LaunchConfiguration("launch-prefix", default="") if prefix is None else prefix
         self._name = name
         self._cwd = cwd
         self._env = env
@@ -76,7 +76,6 @@ class ExecuteProcess(Action):
         self._emulate_tty = emulate_tty
         self._output = output
         self._cached: dict[str, str] | None = {"stdout": "", "stderr": ""} if cached_output else None
-        self._log_cmd = log_cmd
         self._on_exit = on_exit
         self._respawn = respawn
         self._respawn_delay = respawn_delay
@@ -113,8 +112,7 @@ class ExecuteProcess(Action):
         if self._task is not None:
             raise RuntimeError(f"process executed more than once: {self.cmd}")
         cmd = [evaluate(context, part) for part in self.cmd]
-        cmd = shlex.split(evaluate(context, self._prefix)) + cmd
-        name = os.path.basename(cmd[0]) if self._name is None else evaluate(context, self._name)
+        name = Path(cmd[0]).name if self._name is None else evaluate(context, self._name)
         env = dict(context.environment) if self._env is None else self._evaluated(context, self._env)
         self.process_details = {
             "action": self,
@@ -126,7 +124,9 @@ class ExecuteProcess(Action):
         output = os.environ.get("OVERRIDE_LAUNCH_PROCESS_OUTPUT", self._output)
         self._on_screen = logging.screen_of(output if isinstance(output, dict) else evaluate(context, output))
         self._seconds = [float(evaluate(context, timeout)) for timeout in self._timeouts]
-        respawn = self._respawn if isinstance(self._respawn, bool) else as_bool(evaluate(context, self._respawn))
+        respawn = (
+            self._respawn if isinstance(self._respawn, bool) else as_bool(evaluate(context, self._respawn))
+        )
         self._retries_left = self._retries_left if respawn else 0
         self._logger = logging.get_logger(self.process_details["name"])
         if context.is_shutdown:
@@ -134,7 +134,9 @@ class ExecuteProcess(Action):
         if self._on_exit is not None:
             context.register_event_handler(OnProcessExit(target_action=self, on_exit=self._on_exit))
         context.register_event_handler(OnShutdown(on_shutdown=lambda event, context: self.stop()))
-        context.register_event_handler(EventHandler(matcher=self._is_target, entities=self._on_targeted_event))
+        context.register_event_handler(
+            EventHandler(matcher=self._is_target, entities=self._on_targeted_event)
+        )
         self._task = asyncio.get_running_loop().create_task(self._run(context))
 
     def _evaluated(self, context: "LaunchContext", env: dict[Any, SomeSubstitutionsType]) -> dict[str, str]:
@@ -195,8 +197,6 @@ class ExecuteProcess(Action):
         """Start the process and wait for its end; False if it could not be started."""
         details = self.process_details
         assert details is not None
-        if self._log_cmd:
-            self._logger.info("process details: cmd='%s', cwd='%s'", shlex.join(details["cmd"]), details["cwd"])
         sources = [os.openpty() if self._emulate_tty else os.pipe() for _ in range(2)]
         try:
             process = _popen(details, *(write for _, write in sources))
@@ -213,7 +213,8 @@ class ExecuteProcess(Action):
         self._logger.info("process started with pid [%d]", process.pid)
         context.emit_event_sync(ProcessStarted(**details))
         outputs = [
-            self._output_of(context, read, event) for (read, _), event in zip(sources, (ProcessStdout, ProcessStderr))
+            self._output_of(context, read, event)
+            for (read, _), event in zip(sources, (ProcessStdout, ProcessStderr), strict=True)
         ]
         try:
             await _exit_of(process)
@@ -271,7 +272,9 @@ class ExecuteProcess(Action):
 class _Output:
     """Reads one stream of a process: bytes to text, text to lines."""
 
-    def __init__(self, fd: int, on_data: Callable[[bytes, str], None], on_line: Callable[[str], None]) -> None:
+    def __init__(
+        self, fd: int, on_data: Callable[[bytes, str], None], on_line: Callable[[str], None]
+    ) -> None:
         self._fd = fd
         self._on_data = on_data
         self._on_line = on_line

@@ -1,7 +1,7 @@
 """Stand-in for `launch_pytest.tools.process`: wait for what a process does.
 
-Each function comes for coroutine tests and, as `..._sync`, for others. Timeouts are in seconds, None waits forever.
-What has happened before the call is not waited for: `wait_for_exit` of an ended process runs into the timeout.
+Each function comes for coroutine tests and, as `..._sync`, for others. Timeouts are in seconds, None waits
+forever. What happened before the call is not seen: `wait_for_exit` of an ended process runs into the timeout.
 """
 
 import asyncio
@@ -30,7 +30,9 @@ def _handler(context: LaunchContext, handler: Any) -> Iterator[None]:
 class _Waiting:
     """Waits in a thread until an event made the condition true."""
 
-    def __init__(self, make_handler: Callable[[Callable[[], None]], Any], condition: Callable[[], bool] | None) -> None:
+    def __init__(
+        self, make_handler: Callable[[Callable[[], None]], Any], condition: Callable[[], bool] | None
+    ) -> None:
         self._make_handler = make_handler
         self._happened = threading.Event()
         self._condition = condition or self._happened.is_set
@@ -116,7 +118,7 @@ def _output_functions(stream: str) -> tuple[Any, Any, Any, Any]:
         validate_output: Validate,
         timeout: float | None = None,
     ) -> bool:
-        """Return whether the validator returned a true value in time; the process needs `cached_output=True`."""
+        """Return whether the validator returned a true value in time; needs `cached_output=True`."""
         return _output(execute_process_action, stream, validate_output, False).wait(launch_context, timeout)
 
     async def wait_async(
@@ -125,7 +127,7 @@ def _output_functions(stream: str) -> tuple[Any, Any, Any, Any]:
         validate_output: Validate,
         timeout: float | None = None,
     ) -> bool:
-        """Return whether the validator returned a true value in time; the process needs `cached_output=True`."""
+        """Return whether the validator returned a true value in time; needs `cached_output=True`."""
         waiting = _output(execute_process_action, stream, validate_output, False)
         return await waiting.wait_async(launch_context, timeout)
 
