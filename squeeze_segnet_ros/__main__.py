@@ -11,6 +11,7 @@ from squeeze_segnet_ros.errors import SegmentationError
 _COMMANDS = {
     "train": "squeeze_segnet_ros.training.train",
     "evaluate": "squeeze_segnet_ros.training.evaluate",
+    "benchmark": "squeeze_segnet_ros.benchmark",
     "bag": "squeeze_segnet_ros.bags.command",
 }
 
