@@ -26,8 +26,8 @@ def main(arguments: list[str] | None = None) -> int:
 
     from squeeze_segnet_ros.ros.node import SegnetNode
 
-    options = _parser().parse_args(remove_ros_args(argv)[1:])
     try:
+        options = _parser().parse_args(remove_ros_args(argv)[1:])
         rclpy.init(args=argv, signal_handler_options=SignalHandlerOptions.NO)
         node = SegnetNode()
     # rclpy has an exception of its own for each kind of bad argument, without a common base.

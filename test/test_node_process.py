@@ -1,0 +1,118 @@
+"""The node's process: how it ends, in every state and on every signal."""
+
+# ruff: noqa: E402 (what needs ROS comes after it was looked for)
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+from processes import Running
+
+pytest.importorskip("rclpy", reason="needs ROS 2")
+index = pytest.importorskip("ament_index_python.packages", reason="needs ROS 2")
+
+from graph import Graph
+
+from squeeze_segnet_ros import models
+from squeeze_segnet_ros.models import weights as weights_files
+
+SIGNALS = [signal.SIGINT, signal.SIGTERM]
+
+
+@pytest.fixture(scope="module")
+def executable() -> str:
+    return f"{index.get_package_prefix('squeeze_segnet_ros')}/lib/squeeze_segnet_ros/segnet_node"
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("weights") / "random.safetensors"
+    weights_files.save(path, models.build("squeeze_segnet"), weights_files.WeightsMetadata("squeeze_segnet"))
+    return path
+
+
+@pytest.fixture(scope="module")
+def graph(ros_domain_id: int) -> Iterator[Graph]:
+    graph = Graph()
+    yield graph
+    graph.close()
+
+
+def parameters(**values: object) -> list[str]:
+    return ["--ros-args", *(part for name, value in values.items() for part in ("-p", f"{name}:={value}"))]
+
+
+def ends_well(node: Running, number: signal.Signals) -> None:
+    """Exit code 0 within 2 s, without a word about exceptions."""
+    started = time.monotonic()
+    node.send(number)
+    assert node.wait(10.0) == 0, node.text
+    assert time.monotonic() - started < 2.0 + 1.0, "a second more than promised, for a busy machine"
+    assert "Traceback" not in node.text
+    assert "Error" not in node.text
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_unconfigured(graph: Graph, executable: str, number: signal.Signals) -> None:
+    with Running([executable, *parameters(autostart="false")]) as node:
+        graph.wait_until("unconfigured")
+        ends_well(node, number)
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_while_it_loads(executable: str, weights: Path, number: signal.Signals) -> None:
+    with Running([executable, *parameters(weights=weights)]) as node:
+        time.sleep(1.5)
+        ends_well(node, number)
+
+
+def test_active_and_inactive(executable: str, weights: Path, ros_domain_id: int) -> None:
+    quick = parameters(weights=weights, input_size="[64,96]", device="cpu")
+    cases = [(state, number) for state in ("active", "inactive") for number in SIGNALS]
+    with ExitStack() as stack:
+        nodes = []
+        for state, number in cases:
+            name = f"{state}_{number.name}".lower()
+            command = [executable, *quick, "-r", f"__node:={name}"]
+            nodes.append((name, stack.enter_context(Running(command, OMP_NUM_THREADS="1"))))
+        for (state, number), (name, node) in zip(cases, nodes, strict=True):
+            node.wait_for_line("listening to")
+            graph = Graph(f"/{name}")
+            graph.wait_until("active")
+            assert state == "active" or graph.change_state("deactivate")
+            graph.close()
+            ends_well(node, number)
+
+
+def test_a_failed_start_leaves_it_unconfigured_with_one_line(graph: Graph, executable: str) -> None:
+    with Running([executable, *parameters(model="unet")]) as node:
+        node.wait_for_line("unknown model 'unet'")
+        graph.wait_until("unconfigured")
+        ends_well(node, signal.SIGINT)
+    assert len(node.lines) == 1, node.text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (parameters(**{"overlay.alpha": 3}), "overlay.alpha is 3.0: must be from 0.0 to 1.0"),
+        (parameters(weights=7), "weights is 7: expected a text"),
+        (["--ros-args", "--params-file", "/no/such.yaml"], "/no/such.yaml"),
+    ],
+)
+def test_bad_parameters_at_the_start_are_one_line(executable: str, arguments: list[str], words: str) -> None:
+    with Running([executable, *arguments]) as node:
+        assert node.wait() == 2
+    assert words in node.text
+    assert "Traceback" not in node.text
+    assert len(node.lines) == 1, node.text
+
+
+def test_unknown_parameters_are_reported(executable: str) -> None:
+    with Running([executable, *parameters(autostart="false", **{"overlay.alhpa": 0.3})]) as node:
+        node.wait_for_line("unknown parameter 'overlay.alhpa' is ignored: did you mean 'overlay.alpha'?")
+        ends_well(node, signal.SIGTERM)
