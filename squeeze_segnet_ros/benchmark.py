@@ -1,8 +1,8 @@
 """``python -m squeeze_segnet_ros benchmark``: compares the networks in size, arithmetic, time and memory.
 
 Writes ``networks.json`` and ``networks.md``. Times are of the network alone on one image, with batch norm
-folded and channels last: the networks take turns, so that a change of the machine's load meets all of them, and
-each time is divided by that of squeeze_segnet in the same round.
+folded and channels last: the networks take turns, so that a change of the machine's load meets all of them,
+and each time is divided by that of squeeze_segnet in the same round.
 """
 
 from __future__ import annotations
