@@ -14,6 +14,7 @@ from torch import Tensor
 from squeeze_segnet_ros import models
 from squeeze_segnet_ros.errors import WeightsError
 from squeeze_segnet_ros.models import encoder_weights
+from squeeze_segnet_ros.transforms import normalize
 
 # Positions of the convolutions among the layers of torchvision's `features`, and their widths.
 VGG16 = dict(
@@ -141,6 +142,26 @@ def test_fc6_takes_every_third_tap_of_the_7x7_kernel() -> None:
     assert fc6[17, 5].tolist() == [[5 * 49 + 7 * y + x for x in (0, 3, 6)] for y in (0, 3, 6)]
     name, fc7 = converted["classifier.3.weight"]
     assert fc7.shape == network.get_parameter(name).shape
+
+
+def test_a_caffe_squeezenet_sees_the_same_image_through_conv1(tmp_path: Path) -> None:
+    generator = torch.Generator().manual_seed(0)
+    tensors = {
+        "conv1.weight": torch.randn(96, 3, 7, 7, generator=generator) / 1000,
+        "conv1.bias": torch.randn(96, generator=generator),
+        "fire2/squeeze1x1.weight": torch.randn(16, 96, 1, 1, generator=generator),
+        "conv10.weight": torch.zeros(1000, 512, 1, 1),
+    }
+    np.savez(tmp_path / "squeezenet.npz", **{name: tensor.numpy() for name, tensor in tensors.items()})
+    network = models.build("squeeze_segnet")
+    report = encoder_weights.load(network, tmp_path / "squeezenet.npz")
+    assert len(report.taken) == 3
+    assert report.unused == ("conv10.weight",)
+    image = torch.randint(256, (1, 3, 40, 40), generator=generator).float()
+    bgr = image.flip(1) - torch.tensor([104.0, 117.0, 123.0]).view(1, 3, 1, 1)
+    expected = F.conv2d(bgr, tensors["conv1.weight"], tensors["conv1.bias"], stride=2)
+    with torch.no_grad():
+        torch.testing.assert_close(network.conv1(normalize(image)), expected, atol=1e-4, rtol=1e-4)
 
 
 def test_what_does_not_fit_is_listed(tmp_path: Path) -> None:

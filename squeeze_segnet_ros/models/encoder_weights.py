@@ -45,7 +45,7 @@ def load(network: nn.Module, path: Path) -> EncoderReport:
 
     Args:
         network: any network whose encoder ImageNet weights are known for.
-        path: .safetensors or .npz, or a state dict (.pth, .pt) of which only tensors are read. Names are those of
+        path: .safetensors, .npz, or a state dict (.pth, .pt) of which only tensors are read. Names are those of
             torchvision for VGG, those of the Caffe release for SqueezeNet.
 
     Raises:

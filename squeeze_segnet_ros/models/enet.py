@@ -1,17 +1,18 @@
 """ENet (Paszke, Chaurasia, Kim, Culurciello, arXiv 1606.02147, sections 3 and 4, table 1).
 
-Widths, kernels, norms and dropout follow the paper and the authors' Torch files ``train/models/encoder.lua`` and
-``train/models/decoder.lua``: the decoder has ReLU where the encoder has PReLU, and no dropout; bottleneck 5.0
-unpools with the indices of bottleneck 1.0; the last deconvolution upsamples by itself.
+Widths, kernels, norms and dropout follow the paper and the authors' Torch files
+``train/models/encoder.lua`` and ``train/models/decoder.lua``: the decoder has ReLU where the encoder has
+PReLU, and no dropout; bottleneck 5.0 unpools with the indices of bottleneck 1.0; the last deconvolution
+upsamples by itself.
 
 Deviations, and why:
 
-* A convolution before a batch norm has no bias; the norm's shift makes it redundant. (The paper drops them in the
-  projections, the Torch files keep those of the middle and of the initial convolution.)
-* The initial block's batch norm is two, one for the convolution's 13 channels and one for the 3 pooled ones: the
-  same function, but the first folds into the convolution.
-* Inputs of odd size are padded by one row or column before each downsampling, and upsampling is cut to the size
-  that was. For even sizes nothing changes.
+* A convolution before a batch norm has no bias; the norm's shift makes it redundant. (The paper drops them
+  in the projections, the Torch files keep those of the middle and of the initial convolution.)
+* The initial block's batch norm is two, one for the convolution's 13 channels and one for the 3 pooled
+  ones: the same function, but the first folds into the convolution.
+* Inputs of odd size are padded by one row or column before each downsampling, and upsampling is cut to the
+  size that was. For even sizes nothing changes.
 """
 
 from __future__ import annotations
@@ -120,7 +121,7 @@ class Bottleneck(nn.Module):
 
 
 class DownsamplingBottleneck(nn.Module):
-    """Halves the size: 2x2 projection with stride 2, 3x3, expansion beside max-pooling padded with zero channels."""
+    """Halves the size: a 2x2 projection with stride 2, a 3x3, an expansion beside zero-padded max-pooling."""
 
     def __init__(self, in_channels: int, out_channels: int, dropout: float) -> None:
         super().__init__()

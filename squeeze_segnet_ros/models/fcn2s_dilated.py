@@ -1,19 +1,21 @@
 """FCN-2s-Dilated on VGG16 and VGG19 (Kamran, Hasan, Sabbir, arXiv 1707.08254).
 
-VGG made fully convolutional: a 3x3 convolution with dilation 3 takes the place of the 7x7 fc6, whose field it
-spans with 9 of its 49 taps, and fc7 becomes 1x1. Class scores of fc7 and of the four poolings pool4, pool3, pool2
-and pool1 are summed coarse to fine, each sum upsampled by two, down to stride 2; a last upsampling by two gives
-the image's size. Widths and kernels follow the authors' ``Dilated_FCN-2s_VGG16/train.prototxt`` and
-``Dilated_FCN-2s_VGG19/deploy.prototxt``. Pooling rounds up, as in Caffe.
+VGG made fully convolutional: a 3x3 convolution with dilation 3 takes the place of the 7x7 fc6, whose field
+it spans with 9 of its 49 taps, and fc7 becomes 1x1. Class scores of fc7 and of the four poolings pool4,
+pool3, pool2 and pool1 are summed coarse to fine, each sum upsampled by two, down to stride 2; a last
+upsampling by two gives the image's size. Widths and kernels follow the authors'
+``Dilated_FCN-2s_VGG16/train.prototxt`` and ``Dilated_FCN-2s_VGG19/deploy.prototxt``. Pooling rounds up, as
+in Caffe.
 
 Deviations, and why:
 
 * The model files pad the image by 100 pixels so that an unpadded fc6 fits, and crop the scores by matching
   offsets. Here fc6 is padded by its dilation: no arithmetic on padding, every layer in line with the image.
-* Their deconvolutions (kernel 4, stride 2) hold bilinear weights that are never trained. Here they are a bilinear
-  interpolation, the same but at the border, where it repeats the edge instead of fading to zero.
-* They scale pool4 to pool1 by fixed factors of 1e-2 to 1e-8, which hold the skips back under Caffe's unnormalized
-  loss and its rate of 1e-10. With a normalized loss such factors would switch the skips off, so that there are none.
+* Their deconvolutions (kernel 4, stride 2) hold bilinear weights that are never trained. Here they are a
+  bilinear interpolation, the same but at the border, where it repeats the edge instead of fading to zero.
+* They scale pool4 to pool1 by fixed factors of 1e-2 to 1e-8, which hold the skips back under Caffe's
+  unnormalized loss and its rate of 1e-10. With a normalized loss such factors would switch the skips off,
+  so that there are none.
 """
 
 from __future__ import annotations

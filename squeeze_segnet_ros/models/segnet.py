@@ -1,15 +1,16 @@
 """SegNet and SegNet-Basic (Badrinarayanan, Kendall, Cipolla, arXiv 1511.00561, sections 3 and 3.1).
 
-Every encoder stage ends in 2x2 max-pooling, and the decoder stage that mirrors it puts its input back where that
-pooling found its maxima. Widths and kernels follow the authors' ``segnet_train.prototxt`` and
+Every encoder stage ends in 2x2 max-pooling, and the decoder stage that mirrors it puts its input back where
+that pooling found its maxima. Widths and kernels follow the authors' ``segnet_train.prototxt`` and
 ``segnet_basic_train.prototxt``. Pooling rounds up, as in Caffe, so that no border pixel is lost.
 
 Deviations, and why:
 
-* A convolution before a batch norm has no bias. The paper says so of SegNet-Basic, the model files have biases;
-  the norm's shift makes them redundant.
-* SegNet-Basic's model file puts a local response normalization before the first layer, for raw 0..255 pixels; on
-  images that are normalized as everywhere in this package it changes nothing to speak of, and is left out.
+* A convolution before a batch norm has no bias. The paper says so of SegNet-Basic, the model files have
+  biases; the norm's shift makes them redundant.
+* SegNet-Basic's model file puts a local response normalization before the first layer, for raw 0..255
+  pixels; on images that are normalized as everywhere in this package it changes nothing to speak of, and is
+  left out.
 * The last layer scores the data set's classes, 11 for CamVid as in the model files.
 """
 
