@@ -45,8 +45,8 @@ def load(network: nn.Module, path: Path) -> EncoderReport:
 
     Args:
         network: any network whose encoder ImageNet weights are known for.
-        path: .safetensors, .npz, or a state dict (.pth, .pt) of which only tensors are read. Names are those of
-            torchvision for VGG, those of the Caffe release for SqueezeNet.
+        path: .safetensors, .npz, or a state dict (.pth, .pt) of which only tensors are read. Names are
+            torchvision's for VGG, those of the Caffe release for SqueezeNet.
 
     Raises:
         WeightsError: the file is missing or damaged, or nothing in it fits the network.
