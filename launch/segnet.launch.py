@@ -28,6 +28,7 @@ PARAMS_FILE = PathJoinSubstitution([SHARE, "config", "segnet.yaml"])
 RVIZ_FILE = PathJoinSubstitution([SHARE, "rviz", "segnet.rviz"])
 RVIZ_CAMERA = "/camera/front/image_raw"
 """The camera that the RViz file shows; the one that there is is mapped onto it."""
+BAG_FRAMES_WAITING = 10
 AS_IN_FILE = "empty: as in params_file"
 ARGUMENTS = (
     DeclareLaunchArgument(
@@ -125,6 +126,8 @@ def decide(arguments, node_name, default_params_file):
             arguments["rviz"] == "true",
         )
         cameras = plan.cameras
+        # A hiccup of a busy computer should cost no frame of a recording; a live camera's may be replaced.
+        given |= {"max_waiting": asked.get("max_waiting", BAG_FRAMES_WAITING)}
         given |= {"transport": plan.transport, "use_sim_time": True}
     if cameras:
         given["cameras"] = list(cameras)

@@ -271,28 +271,24 @@ def test_overload_drops_are_counted_exactly_and_shared(
     label_of(graph, front, labels, picture())
     label_of(graph, rear, behind, picture())
     before = [graph.counts(topic) for topic in (FRONT, REAR)]
-    large = picture(0, 480, 640)
-    for _ in range(60):
-        front.send(large)
-        rear.send(large)
-        time.sleep(0.005)
+    for i in range(150):
+        front.send(picture(i, 192, 256))
+        rear.send(picture(i, 192, 256))
 
     def settled() -> list[dict[str, int]] | None:
         now = [graph.counts(topic) for topic in (FRONT, REAR)]
-        return (
-            now
-            if all(
-                n["received"] > b["received"] and n["waiting"] == 0 for n, b in zip(now, before, strict=True)
-            )
-            else None
+        done = all(
+            n["received"] > b["received"] and not n["waiting"] for n, b in zip(now, before, strict=True)
         )
+        return now if done else None
 
     after = graph.wait_for(settled, "the end of the overload")
     change = [{k: a[k] - b[k] for k in a} for a, b in zip(after, before, strict=True)]
     for camera in change:
         assert camera["received"] == camera["labelled"] + camera["replaced"]
         assert camera["replaced"] > 0
-    assert abs(change[0]["labelled"] - change[1]["labelled"]) <= max(2, 0.1 * change[0]["labelled"])
+    labelled = [camera["labelled"] for camera in change]
+    assert min(labelled) >= 0.8 * max(labelled) - 2, change
     graph.stop_listening(behind)
 
 
