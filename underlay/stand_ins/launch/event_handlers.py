@@ -10,6 +10,16 @@ if TYPE_CHECKING:
     from .launch_context import LaunchContext
     from .launch_description import LaunchDescriptionEntity
 
+__all__ = [
+    "BaseEventHandler",
+    "EventHandler",
+    "OnProcessExit",
+    "OnProcessIO",
+    "OnProcessStart",
+    "OnShutdown",
+    "SomeEntitiesType",
+]
+
 SomeEntitiesType = Union["LaunchDescriptionEntity", Iterable["LaunchDescriptionEntity"]]
 Matcher = Callable[[Any], bool]
 
