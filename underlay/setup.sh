@@ -108,6 +108,8 @@ check_tools() {
     local tool header
     [[ $1 == distribution || "$(uname -sm)" == "Linux x86_64" ]] ||
         fail "the ROS 2 wheels are for Linux on x86-64, this is $(uname -sm); source a ROS 2 distribution and run \`make setup\` again"
+    [[ $1 == wheels ]] || command -v colcon >/dev/null ||
+        fail "ROS 2 $ROS_DISTRO is there but colcon is not (Debian and Ubuntu: apt install python3-colcon-common-extensions)"
     for tool in "${CC:-cc}" "${CXX:-c++}" cmake make; do
         "$tool" --version >/dev/null 2>&1 ||
             fail "no $tool, which building the messages needs; install a C++ compiler, cmake and make (Debian and Ubuntu: apt install build-essential cmake)"
@@ -204,7 +206,7 @@ mypy mypy"
 
 environment_hash() {
     cat underlay/setup.sh underlay/wheels.py underlay/requirements/*.txt underlay/stand_ins/pyproject.toml \
-        <(echo "$1" "$root" "${distribution-}") | sha256sum
+        <(echo "$1" "$root" "$distribution") | sha256sum
 }
 
 # With --symlink-install edits need no build, but new and removed files do.
@@ -224,7 +226,7 @@ main() {
     local kind=wheels distribution='' number=0 steps=0 started=$SECONDS
     if is_distribution; then
         kind=distribution
-        distribution=$(tr : '\n' <<<"$AMENT_PREFIX_PATH" | grep -v "^$root/install/")
+        distribution="$ROS_DISTRO $(command -v ros2)"
     fi
     if is_set_up $kind; then
         echo 'Set up already: source install/setup.bash'
@@ -284,7 +286,12 @@ finish_wheels() {
 setup_distribution() {
     steps=3
     step "virtual environment on top of ROS 2 $ROS_DISTRO" make_venv distribution
-    local missing
+    local package missing=()
+    for package in $(sed -n 's:.*depend>\([a-z0-9_]*\)</.*:\1:p' package.xml); do
+        has_package "$package" || missing+=("$package")
+    done
+    ((${#missing[@]} == 0)) ||
+        echo "Not in this distribution, so some things will not work: ${missing[*]} (rosdep install --from-paths .)"
     mapfile -t missing < <(missing_on_distribution)
     step "what the distribution lacks: ${missing[*]:-nothing}" install_missing "${missing[@]}"
     write_local_setup distribution
