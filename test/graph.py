@@ -83,6 +83,21 @@ class Graph:
         request = SetParametersAtomically.Request(parameters=given)
         return self._start(SetParametersAtomically, "set_parameters_atomically", request)
 
+    def endpoints(self) -> tuple[set[str], set[str], set[str]]:
+        """Topics that the node publishes, topics that it subscribes to, services that it offers."""
+        namespace, _, name = self.target.rpartition("/")
+        ask = (
+            self._node.get_publisher_names_and_types_by_node,
+            self._node.get_subscriber_names_and_types_by_node,
+            self._node.get_service_names_and_types_by_node,
+        )
+        published, subscribed, offered = ({found for found, _ in get(name, namespace or "/")} for get in ask)
+        return published, subscribed, offered
+
+    def publish(self, kind: type, topic: str, qos: QoSProfile | int = 10) -> Any:
+        """A publisher."""
+        return self._node.create_publisher(kind, topic, qos)
+
     def call(self, kind: type, name: str, request: Any) -> Any:
         """What a service of the node answers."""
         future = self._start(kind, name, request)

@@ -6,6 +6,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from xml.etree import ElementTree
 
 import cv2
 import numpy as np
@@ -139,6 +140,23 @@ def test_outputs_have_their_types(graph: Graph, front: Camera) -> None:
     offered = graph.topics()
     for base in (OUTPUT, "/camera/rear/segmentation"):
         assert {name: offered.get(f"{base}/{name}") for name in types} == {n: [t] for n, t in types.items()}
+
+
+def test_the_security_policy_allows_what_the_node_does(graph: Graph, front: Camera) -> None:
+    policy = ElementTree.parse(Path(__file__).resolve().parent.parent / "config" / "sros2_policy.xml")
+
+    def allowed(kind: str, right: str) -> set[str]:
+        return {
+            item.text.replace("~", "/segnet").replace("front", camera)
+            for group in policy.iterfind(f".//{kind}[@{right}='ALLOW']")
+            for item in group
+            for camera in ("front", "rear")
+        }
+
+    published, subscribed, offered = graph.endpoints()
+    assert published <= allowed("topics", "publish")
+    assert subscribed <= allowed("topics", "subscribe")
+    assert offered <= allowed("services", "reply")
 
 
 def test_every_frame_gets_its_label(graph: Graph, front: Camera, labels: list[Image]) -> None:
