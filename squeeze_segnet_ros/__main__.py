@@ -19,7 +19,9 @@ _COMMANDS = {
 def main(arguments: list[str] | None = None) -> int:
     """Runs one command; bad input gives one line on standard error and the exit code 2."""
     arguments = sys.argv[1:] if arguments is None else arguments
-    parser = argparse.ArgumentParser(prog="python -m squeeze_segnet_ros", description="Semantic segmentation.")
+    parser = argparse.ArgumentParser(
+        prog="python -m squeeze_segnet_ros", description="Semantic segmentation."
+    )
     commands = parser.add_subparsers(dest="command", required=True, metavar="command")
     for name, module_name in _COMMANDS.items():
         module = importlib.import_module(module_name)

@@ -12,10 +12,12 @@ STD = (0.229, 0.224, 0.225)
 
 
 def normalize(image: Tensor) -> Tensor:
-    """uint8 or float (N, 3, H, W) RGB in 0..255 -> float (N, 3, H, W) with about zero mean and unit deviation."""
+    """uint8 or float (N, 3, H, W) RGB in 0..255 -> float (N, 3, H, W), about zero mean and unit deviation."""
     # Constants made on the device by fill, not by copy, so that a CUDA graph can capture them.
     scale = torch.stack([torch.full((1, 1), 1 / (255 * s), device=image.device) for s in STD])
-    shift = torch.stack([torch.full((1, 1), -m / s, device=image.device) for m, s in zip(MEAN, STD, strict=True)])
+    shift = torch.stack(
+        [torch.full((1, 1), -m / s, device=image.device) for m, s in zip(MEAN, STD, strict=True)]
+    )
     return torch.addcmul(shift, image.to(torch.float32), scale)
 
 

@@ -19,11 +19,15 @@ def test_everything_outside_ros_imports_without_rclpy():
     assert "squeeze_segnet_ros.engine.segmenter" in modules
     code = "import sys, importlib\n" + "sys.modules.update(dict.fromkeys(['rclpy', 'launch', 'cv_bridge']))\n"
     code += "".join(f"importlib.import_module({name!r})\n" for name in modules)
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False
+    )
     assert done.returncode == 0, done.stderr
 
 
 def test_the_package_itself_is_light():
     code = "import sys, squeeze_segnet_ros; print('torch' in sys.modules, 'rclpy' in sys.modules)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True
+    )
     assert done.stdout.split() == ["False", "False"]

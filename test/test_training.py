@@ -29,7 +29,14 @@ CONFIG = {
     "evaluate_every": 2,
     "ema_decay": 0.9,
     "schedule": {"warmup_steps": 1, "decay": 0.5},
-    "augment": {"crop": [48, 64], "brightness": 0.2, "blur": 0.5, "noise": 2.0, "shade": 0.3, "rotation": 3.0},
+    "augment": {
+        "crop": [48, 64],
+        "brightness": 0.2,
+        "blur": 0.5,
+        "noise": 2.0,
+        "shade": 0.3,
+        "rotation": 3.0,
+    },
 }
 
 
@@ -73,7 +80,7 @@ def test_load_split_reads_png_and_webp_and_makes_void_unlabelled(camvid):
 
 
 def test_load_split_says_what_is_missing(camvid, tmp_path):
-    with pytest.raises(DatasetError, match="no folder .*nowhere"):
+    with pytest.raises(DatasetError, match=r"no folder .*nowhere"):
         load_split(tmp_path / "nowhere", "train")
     (camvid / "trainannot" / "1.png").unlink()
     with pytest.raises(DatasetError, match=r"trainannot.*1\.png is missing"):
@@ -169,7 +176,9 @@ def test_the_configurations_that_come_with_the_package_are_valid(path, request):
 
 
 def test_augmentation_moves_image_and_labels_together():
-    labels = torch.randint(0, 11, (4, 12, 16), dtype=torch.uint8).repeat_interleave(8, 1).repeat_interleave(8, 2)
+    labels = (
+        torch.randint(0, 11, (4, 12, 16), dtype=torch.uint8).repeat_interleave(8, 1).repeat_interleave(8, 2)
+    )
     images = labels[:, None].expand(-1, 3, -1, -1) * 20
     generator = torch.Generator().manual_seed(0)
     config = AugmentConfig(crop=(64, 64), scale=(1.0, 1.0), rotation=5.0)

@@ -17,7 +17,9 @@ def file(tmp_path):
     """A weights file of a fresh squeeze_segnet."""
     torch.manual_seed(0)
     path = tmp_path / "squeeze.safetensors"
-    metadata = weights.WeightsMetadata("squeeze_segnet", CAMVID, "train", "abc", {"camvid/val": {"mean_iou": 0.5}})
+    metadata = weights.WeightsMetadata(
+        "squeeze_segnet", CAMVID, "train", "abc", {"camvid/val": {"mean_iou": 0.5}}
+    )
     weights.save(path, models.build("squeeze_segnet"), metadata)
     return path
 
@@ -67,7 +69,9 @@ def test_weights_of_another_network(file):
 
 def test_tensors_that_do_not_fit(file):
     _, metadata = weights.load(file)
-    weights.save(file, models.build("squeeze_segnet_v11"), dataclasses.replace(metadata, model="squeeze_segnet"))
+    weights.save(
+        file, models.build("squeeze_segnet_v11"), dataclasses.replace(metadata, model="squeeze_segnet")
+    )
     with pytest.raises(WeightsError, match="do not fit squeeze_segnet"):
         weights.load_into(models.build("squeeze_segnet"), "squeeze_segnet", file)
 

@@ -28,8 +28,8 @@ _RELEASED = Path(__file__).resolve().parent.parent / "weights"
 class WeightsMetadata:
     """What a weights file says about itself.
 
-    ``figures`` maps a data set's split (``"camvid/test"``) to its scores in 0..1; ``command`` and ``revision``
-    name the training command and the git revision.
+    ``figures`` maps a data set's split (``"camvid/test"``) to its scores in 0..1; ``command`` and
+    ``revision`` name the training command and the git revision.
     """
 
     model: str
@@ -51,19 +51,29 @@ class WeightsMetadata:
         return cls(label_set=LabelSet(label_set["name"], classes), **fields)
 
 
-def save(path: Path, network: nn.Module, metadata: WeightsMetadata, dtype: torch.dtype = torch.float16) -> None:
-    """Writes ``network`` to ``path``; floating tensors are rounded to ``dtype``.
+def save(
+    path: Path, network: nn.Module, metadata: WeightsMetadata, dtype: torch.dtype = torch.float16
+) -> None:
+    """Writes ``network`` to ``path``; floating tensors are rounded to ``dtype`` where that can hold them.
 
     The file appears under its name only once it is complete.
     """
     tensors = {
-        name: tensor.detach().to("cpu", dtype if tensor.is_floating_point() else tensor.dtype).contiguous()
+        name: _rounded(tensor.detach().cpu(), dtype).contiguous()
         for name, tensor in network.state_dict().items()
     }
     partial = path.with_name(path.name + ".partial")
     path.parent.mkdir(parents=True, exist_ok=True)
     save_file(tensors, partial, {_METADATA_KEY: metadata.to_json()})
     partial.replace(path)
+
+
+def _rounded(tensor: Tensor, dtype: torch.dtype) -> Tensor:
+    if not tensor.is_floating_point():
+        return tensor
+    # A running variance of batch norm may exceed what fp16 can hold: infinite, it would silence its channel.
+    rounded = tensor.to(dtype)
+    return rounded if bool(rounded.isfinite().all()) else tensor
 
 
 def load(path: Path) -> tuple[dict[str, Tensor], WeightsMetadata]:
@@ -81,7 +91,9 @@ def load(path: Path) -> tuple[dict[str, Tensor], WeightsMetadata]:
     except (SafetensorError, OSError, ValueError) as error:
         raise WeightsError(f"{path} is not a complete safetensors file ({error})") from error
     if text is None:
-        raise WeightsError(f"{path} has no '{_METADATA_KEY}' metadata: it was not written by this package's training")
+        raise WeightsError(
+            f"{path} has no '{_METADATA_KEY}' metadata: it was not written by this package's training"
+        )
     try:
         metadata = WeightsMetadata.from_json(text)
     except (KeyError, TypeError, ValueError) as error:
@@ -110,7 +122,8 @@ def fill(
     """
     if metadata.model != model:
         raise WeightsError(
-            f"{path} holds weights of {metadata.model}, not of {model}: choose model '{metadata.model}' or other weights"
+            f"{path} holds weights of {metadata.model}, not of {model}: "
+            f"choose model '{metadata.model}' or other weights"
         )
     try:
         network.load_state_dict(tensors)
@@ -128,5 +141,7 @@ def released(model: str) -> Path:
     path = _RELEASED / f"{model}.safetensors"
     if not path.is_file():
         have = ", ".join(sorted(p.stem for p in _RELEASED.glob("*.safetensors"))) or "none"
-        raise WeightsError(f"no weights are released for {model} (released: {have}): give a weights file of your own")
+        raise WeightsError(
+            f"no weights are released for {model} (released: {have}): give a weights file of your own"
+        )
     return path

@@ -16,10 +16,10 @@ from squeeze_segnet_ros.labels import UNLABELLED
 class AugmentConfig:
     """How strongly images are changed.
 
-    ``scale`` is the range of the zoom, ``rotation`` the largest angle in degrees; ``brightness``, ``contrast``,
-    ``saturation`` and ``gamma`` are the largest relative changes (0 for none); ``color_cast`` the largest
-    relative change of a single channel; ``shade`` the largest darkening of a half-plane, as a cast shadow;
-    ``blur`` and ``noise`` the largest standard deviations in pixels and gray levels.
+    ``scale`` is the range of the zoom, ``rotation`` the largest angle in degrees; ``brightness``,
+    ``contrast``, ``saturation`` and ``gamma`` are the largest relative changes (0 for none); ``color_cast``
+    the largest relative change of a single channel; ``shade`` the largest darkening of a half-plane, as a
+    cast shadow; ``blur`` and ``noise`` the largest standard deviations in pixels and gray levels.
     """
 
     crop: tuple[int, int] = (288, 384)
@@ -81,7 +81,7 @@ def _crop(
     grid = F.affine_grid(theta, [n, 1, *config.crop], align_corners=False)
     images = F.grid_sample(images.float(), grid, mode="bilinear", align_corners=False)
     # 255 - label keeps 0, grid_sample's padding, for what lies outside.
-    flipped = (UNLABELLED - labels[:, None].float())
+    flipped = UNLABELLED - labels[:, None].float()
     flipped = F.grid_sample(flipped, grid, mode="nearest", align_corners=False)
     return images, (UNLABELLED - flipped[:, 0]).to(torch.uint8)
 

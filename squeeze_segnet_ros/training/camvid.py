@@ -1,7 +1,7 @@
 """CamVid in the folder layout of the SegNet release, and anything else laid out like it.
 
-``<root>/<split>/NAME.png`` (or ``.webp``) holds an image, ``<root>/<split>annot/NAME.png`` its label image with
-class ids 0..10 and 11 or 255 for void.
+``<root>/<split>/NAME.png`` (or ``.webp``) holds an image, ``<root>/<split>annot/NAME.png`` its label image
+with class ids 0..10 and 11 or 255 for void.
 """
 
 from __future__ import annotations
@@ -48,18 +48,25 @@ def load_split(root: Path, split: str) -> LabelledImages:
     folder, annotations = root / split, root / f"{split}annot"
     for needed in (folder, annotations):
         if not needed.is_dir():
-            raise DatasetError(f"no folder {needed}: give the CamVid root that holds {split}/ and {split}annot/")
+            raise DatasetError(
+                f"no folder {needed}: give the CamVid root that holds {split}/ and {split}annot/"
+            )
     paths = sorted(path for path in folder.iterdir() if path.suffix in _IMAGE_SUFFIXES)
     if not paths:
         raise DatasetError(f"{folder} holds no {' or '.join(_IMAGE_SUFFIXES)} images")
-    images, labels = [], []
+    images: list[np.ndarray] = []
+    labels: list[np.ndarray] = []
     for path in paths:
         image = _read(path, cv2.IMREAD_COLOR)[:, :, ::-1]
         label = _read(annotations / f"{path.stem}.png", cv2.IMREAD_GRAYSCALE)
         if image.shape[:2] != label.shape:
-            raise DatasetError(f"{path} is {image.shape[:2]} but its label image is {label.shape} (height, width)")
+            raise DatasetError(
+                f"{path} is {image.shape[:2]} but its label image is {label.shape} (height, width)"
+            )
         if images and image.shape != images[0].shape:
-            raise DatasetError(f"{path} is {image.shape[:2]}, the images before it {images[0].shape[:2]}: one size only")
+            raise DatasetError(
+                f"{path} is {image.shape[:2]}, the images before it {images[0].shape[:2]}: one size only"
+            )
         images.append(image)
         labels.append(np.where(label < len(CAMVID), label, UNLABELLED).astype(np.uint8))
     return LabelledImages(

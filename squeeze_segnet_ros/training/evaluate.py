@@ -25,7 +25,6 @@ from squeeze_segnet_ros.labels import CAMVID, LabelSet
 from squeeze_segnet_ros.training.camvid import SPLITS, LabelledImages, load_split
 from squeeze_segnet_ros.training.metrics import (
     BoundaryCounts,
-    Scores,
     boundary_counts,
     boundary_f1,
     confusion_matrix,
@@ -43,7 +42,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declares the command's arguments."""
     parser.add_argument("--model", default="squeeze_segnet", help="network [squeeze_segnet]")
     parser.add_argument("--weights", type=Path, help="weights file [the released one]")
-    parser.add_argument("--data", type=Path, default=os.environ.get("CAMVID_ROOT"), help="CamVid root [CAMVID_ROOT]")
+    parser.add_argument(
+        "--data", type=Path, default=os.environ.get("CAMVID_ROOT"), help="CamVid root [CAMVID_ROOT]"
+    )
     parser.add_argument("--split", choices=SPLITS, default="val", help="which images [val]")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--precision", default="fp32", help="auto, fp32, bf16 or fp16 [fp32]")
@@ -71,7 +72,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def evaluate(segmenter: Segmenter, data: LabelledImages, output: Path) -> dict[str, Any]:
-    """Scores ``segmenter`` over ``data``, draws the pictures into ``output`` and returns what scores.json holds."""
+    """Scores ``segmenter`` over ``data``, draws into ``output``, and returns what scores.json holds."""
     num_classes = len(segmenter.label_set)
     counts = np.zeros((num_classes, num_classes + 1), np.int64)
     boundary = BoundaryCounts(*np.zeros((4, num_classes)))
@@ -110,15 +111,23 @@ def _or_none(value: float) -> float | None:
 
 def markdown_table(report: dict[str, Any], label_set: LabelSet) -> str:
     """The scores beside the paper's Table 1, as Markdown."""
-    title = f"{report['model']} on {report['images']} images of CamVid {report['split']}, {report['precision']}"
+    title = (
+        f"{report['model']} on {report['images']} images of CamVid {report['split']}, {report['precision']}"
+    )
     lines = [f"### {title}", "", "| class | accuracy | IoU |", "|---|---|---|"]
     for name in label_set.names:
         cells = (report[key][name] for key in ("class_accuracy", "iou"))
         lines.append(f"| {name} | " + " | ".join("-" if c is None else f"{c:.3f}" for c in cells) + " |")
-    lines += ["", "| | class average accuracy | mean IoU | global accuracy | boundary F1 |", "|---|---|---|---|---|"]
+    lines += [
+        "",
+        "| | class average accuracy | mean IoU | global accuracy | boundary F1 |",
+        "|---|---|---|---|---|",
+    ]
     keys = ("class_average_accuracy", "mean_iou", "global_accuracy", "boundary_f1")
     lines.append(f"| **{report['model']}** | " + " | ".join(f"{report[key]:.3f}" for key in keys) + " |")
-    lines += [f"| {name}, 1711.05491 Table 1 | {value} | | | |" for name, value in PAPER_CLASS_AVERAGE.items()]
+    lines += [
+        f"| {name}, 1711.05491 Table 1 | {value} | | | |" for name, value in PAPER_CLASS_AVERAGE.items()
+    ]
     return "\n".join(lines) + "\n"
 
 
@@ -138,7 +147,9 @@ def _draw_confusion(counts: np.ndarray, label_set: LabelSet, path: Path) -> None
     for row in ticks:
         for column in ticks:
             dark = "white" if shares[row, column] > 0.5 else "black"
-            axes.text(column, row, f"{shares[row, column]:.2f}", ha="center", va="center", fontsize=7, color=dark)
+            axes.text(
+                column, row, f"{shares[row, column]:.2f}", ha="center", va="center", fontsize=7, color=dark
+            )
     figure.savefig(path)
 
 
@@ -160,7 +171,9 @@ def count_split(
     counts = np.zeros((len(CAMVID), len(CAMVID) + 1), np.int64)
     batch = 4
     for start in range(0, len(data), batch):
-        images = normalize(data.images[start : start + batch].to(device)).contiguous(memory_format=torch.channels_last)
+        images = normalize(data.images[start : start + batch].to(device)).contiguous(
+            memory_format=torch.channels_last
+        )
         with autocast:
             predicted = network(images).argmax(1).to(torch.uint8).cpu()
         counts += confusion_matrix(predicted.numpy(), data.labels[start : start + batch].numpy(), len(CAMVID))

@@ -32,7 +32,11 @@ def median_frequency_weights(labels: Tensor, num_classes: int, power: float = 1.
 
 
 def segmentation_loss(
-    logits: Tensor, labels: Tensor, class_weights: Tensor, dice_weight: float = 0.0, label_smoothing: float = 0.0
+    logits: Tensor,
+    labels: Tensor,
+    class_weights: Tensor,
+    dice_weight: float = 0.0,
+    label_smoothing: float = 0.0,
 ) -> Tensor:
     """Weighted cross entropy, plus ``dice_weight`` times a soft Dice loss over the classes in the batch.
 

@@ -29,7 +29,7 @@ def confusion_matrix(predicted: np.ndarray, truth: np.ndarray, num_classes: int)
 
 @dataclass(frozen=True)
 class Scores:
-    """Scores in 0..1; ``class_accuracy`` and ``iou`` are float64 (K,), NaN for a class without true pixels."""
+    """Scores in 0..1; ``class_accuracy`` and ``iou``: float64 (K,), NaN for a class without true pixels."""
 
     global_accuracy: float
     class_average_accuracy: float

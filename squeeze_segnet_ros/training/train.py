@@ -44,7 +44,7 @@ HELP = "train a network on CamVid"
 
 @dataclass(frozen=True)
 class OptimizerConfig:
-    """``name`` is sgd or adamw; ``encoder_lr_factor`` scales the rate of parameters that start from ImageNet."""
+    """``name`` is sgd or adamw; ``encoder_lr_factor`` scales the rate of what starts from ImageNet."""
 
     name: str = "adamw"
     lr: float = 2e-3
@@ -141,11 +141,15 @@ def _from_dict(cls: Any, values: Any, where: str) -> Any:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declares the command's arguments."""
     parser.add_argument("--config", type=Path, required=True, help="training configuration, see config/train")
-    parser.add_argument("--data", type=Path, default=os.environ.get("CAMVID_ROOT"), help="CamVid root [CAMVID_ROOT]")
+    parser.add_argument(
+        "--data", type=Path, default=os.environ.get("CAMVID_ROOT"), help="CamVid root [CAMVID_ROOT]"
+    )
     parser.add_argument("--output", type=Path, help="folder of the run [runs/<name of the configuration>]")
     parser.add_argument("--encoder-weights", type=Path, help="ImageNet weights to start the encoder from")
     parser.add_argument("--start-from", type=Path, help="weights file of the same network to start from")
-    parser.add_argument("--extra-data", type=Path, help="folder laid out like CamVid whose train split is mixed in")
+    parser.add_argument(
+        "--extra-data", type=Path, help="folder laid out like CamVid whose train split is mixed in"
+    )
     parser.add_argument("--steps", type=int, help="number of steps, instead of the configuration's")
     parser.add_argument("--device", default="auto", help="cpu, cuda or cuda:N [a GPU if there is one]")
     parser.add_argument("--seed", type=int, default=0)
@@ -354,7 +358,9 @@ class Trainer:
         # Early on, a short memory: the average should not hold on to the random start.
         decay = min(self.config.ema_decay, (1 + self.step) / (10 + self.step))
         with torch.no_grad():
-            for average, current in zip(self.average.state_dict().values(), self.network.state_dict().values(), strict=True):
+            for average, current in zip(
+                self.average.state_dict().values(), self.network.state_dict().values(), strict=True
+            ):
                 if average.is_floating_point():
                     average.lerp_(current, 1 - decay)
                 else:
