@@ -15,19 +15,21 @@ import torch
 from torch import Tensor
 
 from squeeze_segnet_ros import models
+from squeeze_segnet_ros.engine.cpu import Plain, for_cpu
 from squeeze_segnet_ros.engine.device import PRECISIONS, choose_device, choose_precision
 from squeeze_segnet_ros.engine.fold import fold_batch_norm
-from squeeze_segnet_ros.errors import ConfigError, InvalidImageError
-from squeeze_segnet_ros.labels import UNLABELLED, LabelClass
+from squeeze_segnet_ros.engine.memory import keep_freed_memory
+from squeeze_segnet_ros.engine.scores import Scores
+from squeeze_segnet_ros.errors import ConfigError, DeviceError, InvalidImageError
+from squeeze_segnet_ros.labels import LabelClass
 from squeeze_segnet_ros.models import weights as weights_files
-from squeeze_segnet_ros.transforms import blend, normalize, resize
+from squeeze_segnet_ros.transforms import blend, resize
 
 MIN_SIZE = 32
 """Smallest height and width in pixels that every network takes."""
 
-_CHANNELS = {"rgb8": (0, 1, 2), "bgr8": (2, 1, 0), "rgba8": (0, 1, 2), "bgra8": (2, 1, 0), "mono8": (0, 0, 0)}
 _CHANNEL_COUNTS = {"rgb8": 3, "bgr8": 3, "rgba8": 4, "bgra8": 4, "mono8": 1}
-ENCODINGS = tuple(_CHANNELS)
+ENCODINGS = tuple(_CHANNEL_COUNTS)
 """The encodings, as sensor_msgs names them, of the images that a Segmenter takes as they are."""
 
 
@@ -88,7 +90,9 @@ class Segmenter:
         input_size: tuple[int, int] | None = None,
     ) -> None:
         if input_size is not None and (len(input_size) != 2 or min(input_size) < MIN_SIZE):
-            raise ConfigError(f"input_size is {input_size}: give height and width of at least {MIN_SIZE} pixels")
+            raise ConfigError(
+                f"input_size is {input_size}: give height and width of at least {MIN_SIZE} pixels"
+            )
         self.model = model
         self._device = choose_device(device)
         self.device = str(self._device)
@@ -101,9 +105,12 @@ class Segmenter:
         weights_files.fill(network, model, tensors, self.metadata, self.weights)
         self.weights_sha256 = hashlib.sha256(self.weights.read_bytes()).hexdigest()
         self.label_set = self.metadata.label_set
-        self._network = fold_batch_norm(network).to(
-            self._device, PRECISIONS[self.precision], memory_format=torch.channels_last
-        )  # type: ignore[call-overload]
+        folded, dtype = fold_batch_norm(network), PRECISIONS[self.precision]
+        if self._device.type == "cpu":
+            keep_freed_memory()
+            self._network = for_cpu(folded, dtype)
+        else:
+            self._network = Plain(folded.to(self._device), dtype)
         self._palette = torch.from_numpy(self.label_set.palette).to(self._device)
         self._lock = threading.Lock()
 
@@ -160,16 +167,18 @@ class Segmenter:
 
         Raises:
             InvalidImageError: an image has the wrong type, rank, channels or size.
+            ConfigError: an option is out of range.
+            DeviceError: not even one image fits into the device's memory; the next call starts afresh.
         """
         single = isinstance(images, np.ndarray)
         batch = [images] if isinstance(images, np.ndarray) else list(images)
         names = [encodings] * len(batch) if isinstance(encodings, str) else list(encodings)
         if len(names) != len(batch):
-            raise InvalidImageError(f"{len(batch)} images came with {len(names)} encodings: give one for each")
+            raise InvalidImageError(
+                f"{len(batch)} images came with {len(names)} encodings: give one for each"
+            )
         batch = [_checked(image, encoding) for image, encoding in zip(batch, names, strict=True)]
-        weight = torch.zeros(256)
-        shown = range(len(self.label_set)) if shown_classes is None else list(shown_classes)
-        weight[list(shown)] = overlay_alpha
+        weight = self._overlay_weight(overlay_alpha, shown_classes) if overlay else None
         results: list[Segmentation | None] = [None] * len(batch)
         groups: dict[tuple[int, int], list[int]] = {}
         for i, image in enumerate(batch):
@@ -178,7 +187,7 @@ class Segmenter:
             for members in groups.values():
                 passed = self._segment_group(
                     [batch[i] for i in members], [names[i] for i in members],
-                    confidence, weight if overlay else None, min_confidence,
+                    confidence, weight, min_confidence,
                 )  # fmt: skip
                 for i, result in zip(members, passed, strict=True):
                     results[i] = result
@@ -193,15 +202,49 @@ class Segmenter:
         overlay_weight: Tensor | None,
         min_confidence: float,
     ) -> list[Segmentation]:
-        """One pass over images of one size."""
+        """One pass over images of one size; over half of them and then the rest where memory is short."""
+        try:
+            return self._pass(images, encodings, confidence, overlay_weight, min_confidence)
+        except torch.OutOfMemoryError as error:
+            shortage = str(error).split(". ")[0]
+        # Outside of the except block, whose exception would keep the failed pass's tensors alive.
+        if self._device.type == "cuda":
+            torch.cuda.empty_cache()
+        if len(images) == 1:
+            height, width = images[0].shape[:2]
+            raise DeviceError(
+                f"{self.device} has too little memory for {self.model} on {width}x{height}: "
+                f"give input_size a smaller size ({shortage})"
+            )
+        half = len(images) // 2
+        return [
+            result
+            for part in (slice(None, half), slice(half, None))
+            for result in self._segment_group(
+                images[part], encodings[part], confidence, overlay_weight, min_confidence
+            )
+        ]
+
+    def _pass(
+        self,
+        images: list[np.ndarray],
+        encodings: list[str],
+        confidence: bool,
+        overlay_weight: Tensor | None,
+        min_confidence: float,
+    ) -> list[Segmentation]:
         start = time.perf_counter()
         rgb = self._upload(images, encodings)
         uploaded = time.perf_counter()
-        logits = self._logits(rgb)
-        labels, probability = _decide(logits, confidence or min_confidence > 0, min_confidence)
-        colored = None if overlay_weight is None else self._overlay(rgb, labels, overlay_weight)
+        labels, certainty = self._scores(rgb).decide(confidence, min_confidence)
+        colored = None
+        if overlay_weight is not None:
+            colored = blend(rgb.permute(0, 2, 3, 1), labels, self._palette, overlay_weight.to(self._device))
         computed = time.perf_counter()
-        host = [None if t is None else t.cpu().numpy() for t in (labels, probability if confidence else None, colored)]
+        host = [
+            None if t is None else t.cpu().numpy()
+            for t in (labels, certainty if confidence else None, colored)
+        ]
         seconds = {
             "upload": uploaded - start,
             "network": computed - uploaded,
@@ -216,36 +259,35 @@ class Segmenter:
         """uint8 (N, 3, H, W) RGB on the device, channels last."""
         parts = []
         for image, encoding in zip(images, encodings, strict=True):
-            part = torch.from_numpy(image).to(self._device)
-            parts.append(part if encoding == "rgb8" else part[:, :, list(_CHANNELS[encoding])])
+            part = torch.from_numpy(image).to(self._device)[:, :, :3]
+            parts.append(part.flip(2) if encoding.startswith("bgr") else part.expand(-1, -1, 3))
         return (parts[0][None] if len(parts) == 1 else torch.stack(parts)).permute(0, 3, 1, 2)
 
-    def _logits(self, rgb: Tensor) -> Tensor:
-        """Class scores at the images' size: (N, K, H, W)."""
-        size = (rgb.shape[2], rgb.shape[3])
-        seen = rgb if self.input_size is None else resize(rgb.float(), self.input_size)
-        seen = normalize(seen).to(PRECISIONS[self.precision], memory_format=torch.channels_last)
-        return resize(self._network(seen), size)
+    def _scores(self, rgb: Tensor) -> Scores:
+        """Class scores at the images' size."""
+        if self.input_size is None:
+            return self._network(rgb)
+        logits = self._network(resize(rgb.float(), self.input_size)).logits()
+        return Scores.of_logits(resize(logits, (rgb.shape[2], rgb.shape[3])))
 
-    def _overlay(self, rgb: Tensor, labels: Tensor, weight: Tensor) -> Tensor:
-        return blend(rgb.permute(0, 2, 3, 1), labels, self._palette, weight.to(self._device))
-
-
-def _decide(logits: Tensor, with_probability: bool, min_confidence: float) -> tuple[Tensor, Tensor | None]:
-    """Labels uint8 (N, H, W), and the probability of each as uint8 0..255."""
-    if not with_probability:
-        return logits.argmax(1).to(torch.uint8), None
-    best, labels = logits.float().max(1)
-    probability = torch.exp(logits.float() - best[:, None]).sum(1).reciprocal_()
-    labels = labels.to(torch.uint8)
-    if min_confidence > 0:
-        labels = labels.masked_fill(probability < min_confidence, UNLABELLED)
-    return labels, (probability * 255).round_().to(torch.uint8)
+    def _overlay_weight(self, alpha: float, shown_classes: Iterable[int] | None) -> Tensor:
+        """The share of each label's color in an overlay, (256,)."""
+        if not 0 <= alpha <= 1:
+            raise ConfigError(f"overlay_alpha is {alpha}: give a share of 0 to 1")
+        shown = list(range(len(self.label_set)) if shown_classes is None else shown_classes)
+        wrong = [i for i in shown if i not in range(len(self.label_set))]
+        if wrong:
+            raise ConfigError(
+                f"shown_classes has {wrong[0]}: class ids go from 0 to {len(self.label_set) - 1}"
+            )
+        weight = torch.zeros(256)
+        weight[shown] = alpha
+        return weight
 
 
 def _checked(image: np.ndarray, encoding: str) -> np.ndarray:
     """The image as (H, W, C), or an InvalidImageError that says what is wrong with it."""
-    if encoding not in _CHANNELS:
+    if encoding not in ENCODINGS:
         raise InvalidImageError(f"encoding '{encoding}' is not one of {', '.join(ENCODINGS)}")
     channels = _CHANNEL_COUNTS[encoding]
     wanted = f"uint8 (height, width, {channels})"
@@ -257,7 +299,9 @@ def _checked(image: np.ndarray, encoding: str) -> np.ndarray:
     if image.ndim != 3 or image.shape[2] != channels:
         raise InvalidImageError(f"the image has shape {image.shape}: a {encoding} image is {wanted}")
     if min(image.shape[:2]) < MIN_SIZE:
-        raise InvalidImageError(f"the image is {image.shape[1]}x{image.shape[0]}: at least {MIN_SIZE}x{MIN_SIZE} is needed")
+        raise InvalidImageError(
+            f"the image is {image.shape[1]}x{image.shape[0]}: at least {MIN_SIZE}x{MIN_SIZE} is needed"
+        )
     if min(image.strides) < 0 or not image.flags.writeable:
         # PyTorch takes neither reversed nor read-only memory as it is.
         image = image.copy()

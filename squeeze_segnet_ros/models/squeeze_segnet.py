@@ -123,7 +123,7 @@ class SqueezeSegNet(nn.Module):
         def unpool_if_due(name: str, x: Tensor) -> Tensor:
             return max_unpool(x, *pooled[name]) if name in pooled else x
 
-        x = pool_if_due("conv1", F.relu(self.conv1(image)))
+        x = pool_if_due("conv1", self._stem(image))
         for name, fire in self.encoder.items():
             x = pool_if_due(name, fire(x))
         x = self.inverse_conv10(F.relu(self.conv10(x)))
@@ -131,8 +131,17 @@ class SqueezeSegNet(nn.Module):
             x = dfire(unpool_if_due(name, x))
         return self._scores(unpool_if_due("conv1", x), (image.shape[2], image.shape[3]))
 
+    def _stem(self, image: Tensor) -> Tensor:
+        return F.relu(self.conv1(image))
+
     def _scores(self, x: Tensor, image_size: tuple[int, int]) -> Tensor:
         """The inverse of conv1: (N, stem_channels, h, w) -> logits (N, num_classes, H, W)."""
+        height, width = image_size
+        x, crop = self._repeat_border(x, image_size)
+        return self.inverse_conv1(x)[:, :, crop : crop + height, crop : crop + width]
+
+    def _repeat_border(self, x: Tensor, image_size: tuple[int, int]) -> tuple[Tensor, int]:
+        """Input of the last deconvolution, and the row and column of its output where the image begins."""
         height, width = image_size
         # Stem window i is centered on pixel 2 i + stem_size // 2, the deconvolution's on 2 i + 1.
         margin = self.conv1.kernel_size[0] // 2 - 1
@@ -140,8 +149,7 @@ class SqueezeSegNet(nn.Module):
         crop = 2 * before - margin
         after_height = _repeats_to_cover(height + crop, x.shape[2] + before)
         after_width = _repeats_to_cover(width + crop, x.shape[3] + before)
-        x = F.pad(x, (before, after_width, before, after_height), mode="replicate")
-        return self.inverse_conv1(x)[:, :, crop : crop + height, crop : crop + width]
+        return F.pad(x, (before, after_width, before, after_height), mode="replicate"), crop
 
 
 def _repeats_to_cover(length: int, windows: int) -> int:

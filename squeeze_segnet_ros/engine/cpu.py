@@ -1,0 +1,158 @@
+"""Networks rewritten for a CPU: the same function in fewer passes over memory.
+
+oneDNN, PyTorch's library for convolutions, can apply a ReLU within the convolution that comes before it; here it
+is called by name to do so. Squeeze-SegNet gets more: its first convolution takes the camera's bytes, and its last
+deconvolution becomes a convolution whose output channels are the four pixels of each 2x2 block.
+"""
+
+from __future__ import annotations
+
+import copy
+import itertools
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from squeeze_segnet_ros.engine.scores import Scores
+from squeeze_segnet_ros.models.blocks import Fire
+from squeeze_segnet_ros.models.squeeze_segnet import SqueezeSegNet
+from squeeze_segnet_ros.transforms import MEAN, STD, normalize
+
+_GRAY = 128
+"""Taken off every byte: what is left, -128..127, is exact in bf16."""
+_VECTOR = 16
+"""Output channels that oneDNN computes at once; an output that is no multiple of it is slower."""
+
+
+def for_cpu(network: nn.Module, dtype: torch.dtype) -> nn.Module:
+    """A network that maps RGB in 0..255, uint8 or float (N, 3, H, W), to :class:`Scores`.
+
+    Args:
+        network: in evaluation mode, with its batch norms folded; it is not changed.
+        dtype: fp32 or bf16, to compute in.
+    """
+    network = copy.deepcopy(network)
+    if not torch.backends.mkldnn.is_available():
+        return Plain(network, dtype)
+    _fuse_relus(network)
+    return (
+        _FusedSqueezeSegNet(network, dtype) if isinstance(network, SqueezeSegNet) else Plain(network, dtype)
+    )
+
+
+class Plain(nn.Module):
+    """Any network, as it is."""
+
+    def __init__(self, network: nn.Module, dtype: torch.dtype) -> None:
+        super().__init__()
+        self.dtype = dtype
+        self.network = network.to(dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    def forward(self, rgb: Tensor) -> Scores:
+        image = normalize(rgb).to(self.dtype, memory_format=torch.channels_last)
+        return Scores.of_logits(self.network(image))
+
+
+class _Convolution(nn.Module):
+    """A convolution, and a ReLU if asked for, in one pass."""
+
+    def __init__(self, convolution: nn.Conv2d, relu: bool = True) -> None:
+        super().__init__()
+        self.weight = convolution.weight
+        # No parameter, so that it stays in fp32, in which oneDNN adds it to the sums.
+        self.bias = None if convolution.bias is None else convolution.bias.detach().float()
+        self.geometry = (
+            list(convolution.padding), list(convolution.stride), list(convolution.dilation), convolution.groups,
+        )  # fmt: skip
+        self.kernel_size = convolution.kernel_size
+        self.activation = "relu" if relu else "none"
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.ops.mkldnn._convolution_pointwise(
+            x, self.weight, self.bias, *self.geometry, self.activation, [], ""
+        )
+
+
+class _FusedFire(nn.Module):
+    def __init__(self, fire: Fire) -> None:
+        super().__init__()
+        self.squeeze1x1 = _Convolution(fire.squeeze1x1)
+        self.expand1x1 = _Convolution(fire.expand1x1)
+        self.expand3x3 = _Convolution(fire.expand3x3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.squeeze1x1(x)
+        return torch.cat((self.expand1x1(x), self.expand3x3(x)), 1)
+
+
+def _fuse_relus(network: nn.Module) -> None:
+    """Fuses every ReLU that follows a convolution, in a Sequential or a Fire."""
+    for parent in list(network.modules()):
+        for name, child in parent.named_children():
+            if isinstance(child, Fire):
+                parent.register_module(name, _FusedFire(child))
+        if isinstance(parent, nn.Sequential):
+            busy = [i for i, layer in enumerate(parent) if not isinstance(layer, nn.Identity)]
+            for i, following in itertools.pairwise(busy):
+                if type(parent[i]) is nn.Conv2d and isinstance(parent[following], nn.ReLU):
+                    parent[i], parent[following] = _Convolution(parent[i]), nn.Identity()
+
+
+class _FusedSqueezeSegNet(SqueezeSegNet):
+    """Squeeze-SegNet from bytes to :class:`Scores`."""
+
+    def __init__(self, network: SqueezeSegNet, dtype: torch.dtype) -> None:
+        nn.Module.__init__(self)
+        self.__dict__.update(network.__dict__)
+        self.conv1 = _Convolution(_taking_bytes(self.conv1))
+        self.conv10 = _Convolution(self.conv10)
+        self.num_classes = self.inverse_conv1.out_channels
+        self.inverse_conv1 = _Convolution(_by_pixel_of_block(self.inverse_conv1), relu=False)
+        self.dtype = dtype
+        self.to(dtype, memory_format=torch.channels_last)
+
+    def _stem(self, image: Tensor) -> Tensor:
+        return self.conv1(image.to(self.dtype, memory_format=torch.channels_last) - _GRAY)
+
+    def _scores(self, x: Tensor, image_size: tuple[int, int]) -> Scores:  # type: ignore[override]
+        x, crop = self._repeat_border(x, image_size)
+        blocks = self.inverse_conv1(x)[:, : 4 * self.num_classes]
+        planes = blocks.movedim(1, 0).contiguous().unflatten(0, (-1, 2, 2))
+
+        def assemble(pixels: Tensor) -> Tensor:
+            """(..., 2, 2, N, h, w) -> (..., N, H, W)."""
+            rows = pixels.movedim((-5, -4), (-3, -1)).flatten(-2).flatten(-3, -2)
+            return rows[..., crop : crop + image_size[0], crop : crop + image_size[1]].contiguous()
+
+        return Scores(planes, assemble)
+
+
+def _taking_bytes(conv1: nn.Conv2d) -> nn.Conv2d:
+    """The first convolution, for RGB in 0..255 less ``_GRAY`` in place of normalized RGB. It must not pad."""
+    mean, std = (255 * torch.tensor(values).view(1, 3, 1, 1) for values in (MEAN, STD))
+    taking = copy.deepcopy(conv1)
+    taking.weight.copy_(conv1.weight / std)
+    if taking.bias is not None:
+        taking.bias.add_((taking.weight * (_GRAY - mean)).sum((1, 2, 3)))
+    return taking
+
+
+def _by_pixel_of_block(deconvolution: nn.ConvTranspose2d) -> nn.Conv2d:
+    """A deconvolution of size 3 and stride 2 as a convolution of size 2.
+
+    Position j of the convolution, which sees inputs j - 1 and j, gives the 2x2 block of pixels that begins at
+    2 j: output channel 4 k + 2 y + x is class k at row y and column x of the block; further channels are idle.
+    """
+    inputs, classes = deconvolution.weight.shape[:2]
+    kernel = torch.zeros(classes, 2, 2, inputs, 2, 2)
+    # Along one axis, the even pixel gets tap 2 of the input before and tap 0 of its own, the odd one tap 1.
+    taps = ((0, 0, 2), (0, 1, 0), (1, 1, 1))
+    for (y, row, tap_y), (x, column, tap_x) in itertools.product(taps, taps):
+        kernel[:, y, x, :, row, column] = deconvolution.weight[:, :, tap_y, tap_x].t()
+    idle = -4 * classes % _VECTOR
+    convolution = nn.Conv2d(inputs, 4 * classes + idle, 2, padding=1).requires_grad_(False)
+    convolution.weight.copy_(F.pad(kernel.flatten(0, 2), (0, 0, 0, 0, 0, 0, 0, idle)))
+    bias = deconvolution.weight.new_zeros(classes) if deconvolution.bias is None else deconvolution.bias
+    convolution.bias.copy_(F.pad(bias.repeat_interleave(4), (0, idle)))
+    return convolution
