@@ -15,7 +15,8 @@ from processes import Running
 pytest.importorskip("rclpy", reason="needs ROS 2")
 index = pytest.importorskip("ament_index_python.packages", reason="needs ROS 2")
 
-from graph import Graph
+from graph import Graph, picture
+from sensor_msgs.msg import Image
 
 from squeeze_segnet_ros import models
 from squeeze_segnet_ros.models import weights as weights_files
@@ -47,11 +48,9 @@ def parameters(**values: object) -> list[str]:
 
 
 def ends_well(node: Running, number: signal.Signals) -> None:
-    """Exit code 0 within 2 s, without a word about exceptions."""
-    started = time.monotonic()
+    """Exit code 0 before a launch would send the next, harsher signal, without a word about exceptions."""
     node.send(number)
-    assert node.wait(10.0) == 0, node.text
-    assert time.monotonic() - started < 2.0 + 1.0, "a second more than promised, for a busy machine"
+    assert node.wait(5.0) == 0, node.text
     assert "Traceback" not in node.text
     assert "Error" not in node.text
 
@@ -86,6 +85,19 @@ def test_active_and_inactive(executable: str, weights: Path, ros_domain_id: int)
             assert state == "active" or graph.change_state("deactivate")
             graph.close()
             ends_well(node, number)
+
+
+def test_in_the_middle_of_a_long_network_pass(graph: Graph, executable: str, weights: Path) -> None:
+    slow = parameters(weights=weights, input_size="[960,1280]", precision="fp32", device="cpu")
+    with Running([executable, *slow], OMP_NUM_THREADS="1") as node:
+        node.wait_for_line("listening to")
+        camera = graph.camera("/camera/front/image_raw")
+        labels = graph.listen(Image, "/camera/front/segmentation/label")
+        for i in range(5):
+            camera.send(picture(i))
+            time.sleep(0.1)
+        ends_well(node, signal.SIGINT)
+        graph.stop_listening(labels)
 
 
 def test_a_failed_start_leaves_it_unconfigured_with_one_line(graph: Graph, executable: str) -> None:

@@ -17,15 +17,15 @@ from vision_msgs.msg import LabelInfo
 from squeeze_segnet_ros.msg import SegmentationStats
 from squeeze_segnet_ros.ros.config import COMPRESSED_SUFFIX, NodeConfig, camera_info_topic, output_base
 
-# A subscriber that falls behind by more than this loses the oldest messages; the others do not wait for it.
-_OUTPUT_DEPTH = 5
+# A subscriber that falls behind by more than the depth loses the oldest messages; the others do not wait for
+# it. What a recorder needs is kept longer than the pictures, of which a slow viewer wants only the newest.
 _OUTPUTS = {
-    "label": Image,
-    "label/compressed": CompressedImage,
-    "overlay": Image,
-    "confidence": Image,
-    "camera_info": CameraInfo,
-    "stats": SegmentationStats,
+    "label": (Image, 30),
+    "label/compressed": (CompressedImage, 30),
+    "overlay": (Image, 5),
+    "confidence": (Image, 5),
+    "camera_info": (CameraInfo, 30),
+    "stats": (SegmentationStats, 30),
 }
 
 

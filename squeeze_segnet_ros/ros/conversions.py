@@ -63,7 +63,8 @@ def _view(message: Image) -> np.ndarray:
 
 def _converted(message: Image) -> np.ndarray:
     """Encodings that need arithmetic: 16 bits, Bayer, YUV; through cv_bridge."""
-    what = f"{message.width}x{message.height} image with encoding '{message.encoding}'"
+    # As Python writes it: a name with line breaks would make lines of its own in a log.
+    what = f"{message.width}x{message.height} image with encoding {message.encoding[:32]!r}"
     try:
         from cv_bridge import CvBridge  # not everywhere installed, and only these encodings need it
     except ImportError as error:

@@ -81,12 +81,12 @@ class Labeller:
         """Work with these from the next batch on. May be called from any thread."""
         self._tools = (segmenter, config)
 
-    def start(self) -> None:
-        """Begin to work."""
+    def start(self, thread_name: str) -> None:
+        """Begin to work, in a thread of this name."""
         self._announced = None
         self._announce(*self._tools)
         # A network pass cannot be interrupted; a process that has to end does not wait for it.
-        self._thread = threading.Thread(target=self._work, name="labeller", daemon=True)
+        self._thread = threading.Thread(target=self._work, name=thread_name, daemon=True)
         self._thread.start()
 
     def join(self, seconds: float) -> bool:

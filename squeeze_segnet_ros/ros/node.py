@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 DRAIN_SECONDS = 1.0
 """After SIGINT or SIGTERM, frames that wait are labelled for so long; the rest counts as shutting_down."""
+LABELLER, LOADER = "labeller", "loader"
+"""Names of the threads that run the network, and that load one beside it."""
 _DEACTIVATE_SECONDS = 60.0
 _DELIVERY_SECONDS = 0.3
 _POLL_SECONDS = 0.1
@@ -146,7 +148,7 @@ class SegnetNode(LifecycleNode):
     def _activate(self) -> None:
         assert self._labeller is not None
         self._queue.open()
-        self._labeller.start()
+        self._labeller.start(LABELLER)
         for number, camera in enumerate(self._cameras):
             camera.subscribe(partial(self._on_image, number))
             self.get_logger().info(f"listening to {camera.input_topic}")
@@ -166,8 +168,9 @@ class SegnetNode(LifecycleNode):
                 break
         self._queue.discard()
         self._labeller.join(_POLL_SECONDS)
+        deadline = time.monotonic() + _DELIVERY_SECONDS
         for number, camera in enumerate(self._cameras):
-            camera.wait_for_delivery(_DELIVERY_SECONDS)
+            camera.wait_for_delivery(max(0.0, deadline - time.monotonic()))
             self.get_logger().info(f"{camera.input_topic}: {self._queue.counts(number)}")
 
     def _clean_up(self) -> None:
@@ -235,7 +238,7 @@ class SegnetNode(LifecycleNode):
             except Exception as error:
                 loaded.append(error)
 
-        thread = threading.Thread(target=load, name="loader", daemon=True)
+        thread = threading.Thread(target=load, name=LOADER, daemon=True)
         thread.start()
         while thread.is_alive() and not self.stopping.is_set():
             self._take_pending()

@@ -24,7 +24,7 @@ def main(arguments: list[str] | None = None) -> int:
     from rclpy.signals import SignalHandlerOptions
     from rclpy.utilities import remove_ros_args
 
-    from squeeze_segnet_ros.ros.node import SegnetNode
+    from squeeze_segnet_ros.ros.node import LABELLER, LOADER, SegnetNode
 
     try:
         options = _parser().parse_args(remove_ros_args(argv)[1:])
@@ -51,7 +51,11 @@ def main(arguments: list[str] | None = None) -> int:
     executor.shutdown(timeout_sec=0.0)
     node.destroy_node()
     rclpy.shutdown()
-    return 1 if failed.is_set() and options.exit_on_failure else 0
+    code = 1 if failed.is_set() and options.exit_on_failure else 0
+    if any(thread.name in (LABELLER, LOADER) for thread in threading.enumerate()):
+        # A network pass is still running and nothing can stop it; leaving the usual way would crash in it.
+        os._exit(code)
+    return code
 
 
 def _parser() -> argparse.ArgumentParser:
