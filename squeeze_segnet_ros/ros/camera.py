@@ -62,8 +62,8 @@ class Camera:
         base = output_base(topic)
         self.outputs = f"{node.resolve_topic_name(base)}/*"
         self.publishers: dict[str, Publisher] = {
-            name: node.create_publisher(kind, f"{base}/{name}", _OUTPUT_DEPTH)
-            for name, kind in _OUTPUTS.items()
+            name: node.create_publisher(kind, f"{base}/{name}", depth)
+            for name, (kind, depth) in _OUTPUTS.items()
         }
         latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
         self._label_info = node.create_publisher(LabelInfo, f"{base}/label_info", latched)
