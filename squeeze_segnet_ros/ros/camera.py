@@ -27,6 +27,7 @@ _OUTPUTS = {
     "camera_info": (CameraInfo, 30),
     "stats": (SegmentationStats, 30),
 }
+_PICTURES = ("overlay", "confidence")
 
 
 @dataclass(frozen=True)
