@@ -114,7 +114,7 @@ def run(*arguments: str | Path, **options: Any) -> Command:
 
 
 def launch_file(folder: Path, entities: str, name: str = "some.launch.py") -> Path:
-    """A launch file with these entities, in which ``python(code, *arguments)`` is a command."""
+    """A launch file with these entities, which may use the short forms below."""
     path = folder / name
     path.write_text(
         textwrap.dedent(
@@ -136,6 +136,18 @@ def launch_file(folder: Path, entities: str, name: str = "some.launch.py") -> Pa
 
             def python(code, *arguments):
                 return [sys.executable, "-u", "-c", code, *arguments]
+
+
+            def say(*msg, **options):
+                return LogInfo(msg=msg, **options)
+
+
+            def value(name, **options):
+                return LaunchConfiguration(name, **options)
+
+
+            def process(name, code, *arguments, **options):
+                return ExecuteProcess(cmd=python(code, *arguments), name=name, output="screen", **options)
 
 
             def generate_launch_description():

@@ -23,8 +23,8 @@ beyond_original = pytest.mark.skipif(not is_stand_in, reason="the original leave
 SLEEPER = """
 import os, sys, time
 open(sys.argv[1], "w").write(str(os.getpid()))
-print("ready")
 try:
+    print("ready")
     time.sleep(1000)
 except KeyboardInterrupt:
     print("interrupted")
@@ -36,6 +36,11 @@ for number in sys.argv[1:]:
 print("ready")
 while True:
     time.sleep(1)
+"""
+WAITER = """
+import os, sys, time
+while not os.path.exists(sys.argv[1]):
+    time.sleep(0.05)
 """
 PARENT = """
 import os, subprocess, sys, time
@@ -49,7 +54,7 @@ time.sleep(1000)
 def sleeper_file(folder: Path, code: str = SLEEPER) -> Path:
     return launch_file(
         folder,
-        f'ExecuteProcess(cmd=python({code!r}, os.path.join(HERE, "pids")), name="sleeper", output="screen")',
+        f'process("sleeper", {code!r}, HERE + "/pids")',
     )
 
 
@@ -61,11 +66,13 @@ def test_output_has_the_name_in_front(tmp_path: Path) -> None:
     file = launch_file(
         tmp_path,
         r"""
-        ExecuteProcess(cmd=python("print('out'); import sys; print('err', file=sys.stderr)"), name="both", output="screen"),
-        ExecuteProcess(cmd=python("print('unseen'); import sys; print('seen', file=sys.stderr)"), name="quiet"),
+        process("both", "import sys; print('out'); print('err', file=sys.stderr)"),
+        ExecuteProcess(
+            cmd=python("import sys; print('unseen'); print('seen', file=sys.stderr)"), name="quiet"
+        ),
         ExecuteProcess(cmd=["printf", r"caf\351 \302\265\n"], output={"both": "screen"}),
-        ExecuteProcess(cmd=python("print('x' * 200000)"), name="long", output="screen"),
-        ExecuteProcess(cmd=python("import sys; sys.stdout.write('no end')"), name="partial", output="screen"),
+        process("long", "print('x' * 200000)"),
+        process("partial", "import sys; sys.stdout.write('no end')"),
         """,
     )
     command = run("launch", file)
@@ -83,8 +90,8 @@ def test_a_failed_process_is_reported_and_the_others_go_on(tmp_path: Path) -> No
     file = launch_file(
         tmp_path,
         """
-        ExecuteProcess(cmd=python("raise SystemExit(7)"), name="bad"),
-        ExecuteProcess(cmd=python("import time; time.sleep(1); print('done')"), name="good", output="screen"),
+        process("bad", "raise SystemExit(7)"),
+        process("good", "import time; time.sleep(1); print('done')"),
         """,
     )
     command = run("launch", file)
@@ -122,7 +129,7 @@ def test_ctrl_c_in_a_terminal_comes_once(tmp_path: Path) -> None:
     print(f"got {len(got)}")
     """
     code = textwrap.dedent(count)
-    file = launch_file(tmp_path, f'ExecuteProcess(cmd=python({code!r}), name="counter", output="screen")')
+    file = launch_file(tmp_path, f'process("counter", {code!r})')
     master, slave = pty.openpty()
 
     def take_terminal() -> None:
@@ -143,9 +150,8 @@ def test_signals_become_harder(tmp_path: Path, ignored: list[str], code: int) ->
     file = launch_file(
         tmp_path,
         f"""
-        ExecuteProcess(
-            cmd=python({STUBBORN!r}, *{ignored!r}), name="stubborn", output="screen",
-            sigterm_timeout="0.5", sigkill_timeout=LaunchConfiguration("patience"),
+        process(
+            "stubborn", {STUBBORN!r}, *{ignored!r}, sigterm_timeout="0.5", sigkill_timeout=value("patience")
         )
         """,
     )
@@ -158,10 +164,8 @@ def test_signals_become_harder(tmp_path: Path, ignored: list[str], code: int) ->
 
 
 def test_a_second_ctrl_c_does_no_harm(tmp_path: Path) -> None:
-    code = STUBBORN.replace("SIG_IGN", "SIG_IGN").replace("while True:\n    time.sleep(1)", "time.sleep(2)")
-    file = launch_file(
-        tmp_path, f'ExecuteProcess(cmd=python({code!r}, "SIGINT"), name="slow", output="screen")'
-    )
+    code = STUBBORN.replace("while True:\n    time.sleep(1)", "time.sleep(2)")
+    file = launch_file(tmp_path, f'process("slow", {code!r}, "SIGINT")')
     with running("launch", file) as command:
         command.wait_for_line("[slow-1] ready")
         command.process.send_signal(signal.SIGINT)
@@ -204,8 +208,8 @@ def test_killing_launch_ends_its_processes(tmp_path: Path) -> None:
 
 @beyond_original
 def test_a_closed_output_or_log_folder_stops_nothing(tmp_path: Path) -> None:
-    code = "import pathlib, sys, time; print('gone'); time.sleep(0.2); print('gone'); pathlib.Path(sys.argv[1]).touch()"
-    file = launch_file(tmp_path, f'ExecuteProcess(cmd=python({code!r}, HERE + "/done"), output="screen")')
+    code = "import sys, time; print('gone'); time.sleep(0.2); print('gone'); open(sys.argv[1], 'w')"
+    file = launch_file(tmp_path, f'process("writer", {code!r}, HERE + "/done")')
     reader, writer = os.pipe()
     os.close(reader)
     run("launch", file, stdout=writer, env=environment(ROS_LOG_DIR="/proc/none", ROS_HOME="/proc/none"))
@@ -218,10 +222,7 @@ def test_respawn(tmp_path: Path) -> None:
     file = launch_file(
         tmp_path,
         f"""
-        ExecuteProcess(
-            cmd=python({code!r}, HERE + "/starts"), name="again",
-            respawn=True, respawn_delay=0.2, respawn_max_retries=2,
-        )
+        process("again", {code!r}, HERE + "/starts", respawn=True, respawn_delay=0.2, respawn_max_retries=2)
         """,
     )
     command = run("launch", file)
@@ -234,7 +235,7 @@ def test_sigint_ends_respawning(tmp_path: Path) -> None:
     file = launch_file(
         tmp_path,
         """
-        ExecuteProcess(cmd=python("print('up')"), name="again", output="screen", respawn=True, respawn_delay=60.0)
+        process("again", "print('up')", respawn=True, respawn_delay=60.0)
         """,
     )
     with running("launch", file) as command:
@@ -247,11 +248,8 @@ def test_on_exit_shutdown_ends_the_others(tmp_path: Path) -> None:
     file = launch_file(
         tmp_path,
         f"""
-        ExecuteProcess(cmd=python({SLEEPER!r}, HERE + "/pids"), name="sleeper", output="screen"),
-        ExecuteProcess(
-            cmd=python("import os, sys, time\\nwhile not os.path.exists(sys.argv[1]): time.sleep(0.05)", HERE + "/pids"),
-            name="first", on_exit=Shutdown(reason="enough"),
-        ),
+        process("sleeper", {SLEEPER!r}, HERE + "/pids"),
+        process("first", {WAITER!r}, HERE + "/pids", on_exit=Shutdown(reason="enough")),
         """,
     )
     command = run("launch", file)
@@ -264,17 +262,16 @@ def test_events_start_actions(tmp_path: Path) -> None:
     file = launch_file(
         tmp_path,
         """
+        *((first := process("first", "print('one')")), (second := process("second", "print('two')")))[:1],
         RegisterEventHandler(OnProcessExit(
-            target_action=(first := ExecuteProcess(cmd=python("print('one')"), name="first", output="screen")),
-            on_exit=lambda event, context: [LogInfo(msg=f"ended with {event.returncode}"), second],
+            target_action=first,
+            on_exit=lambda event, context: [say(f"ended with {event.returncode}"), second],
         )),
-        RegisterEventHandler(OnProcessStart(target_action=first, on_start=[LogInfo(msg="started")])),
-        RegisterEventHandler(OnProcessIO(target_action=first, on_stdout=lambda event: LogInfo(msg=f"wrote {event.text}"))),
-        RegisterEventHandler(OnShutdown(on_shutdown=LogInfo(msg="ending"))),
-        first,
-        TimerAction(period=0.3, actions=[LogInfo(msg="later")]),
-        OpaqueFunction(function=lambda context, word: [LogInfo(msg=word)], args=["opaque"]),
-        ] + [] * len([second := ExecuteProcess(cmd=python("print('two')"), name="second", output="screen")]) + [
+        RegisterEventHandler(OnProcessStart(target_action=first, on_start=[say("started")])),
+        RegisterEventHandler(OnProcessIO(on_stdout=lambda event: say(f"wrote {event.text}"))),
+        RegisterEventHandler(OnShutdown(on_shutdown=say("ending"))),
+        TimerAction(period=0.3, actions=[say("later")]),
+        OpaqueFunction(function=lambda context, word: [say(word)], args=["opaque"]),
         """,
     )
     output = run("launch", file).output
@@ -287,7 +284,7 @@ def test_an_error_in_a_handler_ends_the_launch_with_exit_code_1(tmp_path: Path) 
     file = launch_file(
         tmp_path,
         f"""
-        ExecuteProcess(cmd=python({SLEEPER!r}, HERE + "/pids"), name="sleeper", output="screen"),
+        process("sleeper", {SLEEPER!r}, HERE + "/pids"),
         RegisterEventHandler(OnProcessIO(on_stdout=lambda event: 1 / 0)),
         """,
     )
@@ -295,7 +292,8 @@ def test_an_error_in_a_handler_ends_the_launch_with_exit_code_1(tmp_path: Path) 
     assert command.process.returncode == 1
     assert "[ERROR] [launch]: Caught exception in launch" in command.output
     assert "division by zero" in command.output
-    assert "[sleeper-1] interrupted" in command.output
+    assert "[INFO] [sleeper-1]: process has finished cleanly" in command.output
+    assert not any(is_running(pid) for pid in pids(tmp_path))
 
 
 def test_arguments_includes_and_scopes(tmp_path: Path) -> None:
@@ -303,8 +301,8 @@ def test_arguments_includes_and_scopes(tmp_path: Path) -> None:
         tmp_path,
         """
         DeclareLaunchArgument("color", default_value="red"),
-        DeclareLaunchArgument("size", default_value=["small ", LaunchConfiguration("color")]),
-        LogInfo(msg=["included ", LaunchConfiguration("color"), ", ", LaunchConfiguration("size")]),
+        DeclareLaunchArgument("size", default_value=["small ", value("color")]),
+        say("included ", value("color"), ", ", value("size")),
         """,
         "inner.launch.py",
     )
@@ -318,25 +316,23 @@ def test_arguments_includes_and_scopes(tmp_path: Path) -> None:
             SetLaunchConfiguration("inside", "yes"),
             IncludeLaunchDescription(
                 PythonLaunchDescriptionSource(PathJoinSubstitution([HERE, "inner.launch.py"])),
-                launch_arguments={"color": ["dark ", LaunchConfiguration("shade")]}.items(),
+                launch_arguments={"color": ["dark ", value("shade")]}.items(),
             ),
-            LogInfo(msg=[EnvironmentVariable("GREETING"), " ", LaunchConfiguration("inside")]),
+            say(EnvironmentVariable("GREETING"), " ", value("inside")),
         ]),
-        LogInfo(msg=[
-            EnvironmentVariable("GREETING", default_value="bye"), " ", LaunchConfiguration("inside", default="no"),
-        ]),
-        LogInfo(msg="quiet", condition=UnlessCondition(LaunchConfiguration("loud"))),
-        LogInfo(msg="loud", condition=IfCondition(LaunchConfiguration("loud"))),
-        LogInfo(msg="equal", condition=IfCondition(EqualsSubstitution(LaunchConfiguration("shade"), "green"))),
-        LogInfo(msg="differs", condition=IfCondition(NotEqualsSubstitution(LaunchConfiguration("shade"), "red"))),
-        LogInfo(msg=["sum ", PythonExpression(["2 + ", "len('", LaunchConfiguration("shade"), "')"])]),
+        say(EnvironmentVariable("GREETING", default_value="bye"), " ", value("inside", default="no")),
+        say("quiet", condition=UnlessCondition(value("loud"))),
+        say("loud", condition=IfCondition(value("loud"))),
+        say("equal", condition=IfCondition(EqualsSubstitution(value("shade"), "green"))),
+        say("differs", condition=IfCondition(NotEqualsSubstitution(value("shade"), "red"))),
+        say("sum ", PythonExpression(["2 + ", "len('", value("shade"), "')"])),
         """,
     )
     command = run("launch", file, "shade:=blue", "shade:=green")
     said = [line.split(": ")[1] for line in command.output.splitlines() if "[launch.user]" in line]
-    greeting = ["included dark green, small dark green", "hello yes", "bye no", "quiet", "equal", "differs", "sum 7"]
-    assert said == greeting
-    assert "loud" in run("launch", file, "shade:=blue", "loud:=true").output
+    in_group = ["included dark green, small dark green", "hello yes"]
+    assert said == [*in_group, "bye no", "quiet", "equal", "differs", "sum 7"]
+    assert "]: loud" in run("launch", file, "shade:=blue", "loud:=true").output
 
 
 @pytest.mark.parametrize(
@@ -368,7 +364,7 @@ def test_show_args(tmp_path: Path) -> None:
         tmp_path,
         """
         DeclareLaunchArgument("bare"),
-        DeclareLaunchArgument("shade", default_value=["a", LaunchConfiguration("bare")], description="Color of it."),
+        DeclareLaunchArgument("shade", default_value=["a", value("bare")], description="Color of it."),
         IncludeLaunchDescription(HERE + "/inner.launch.py"),
         GroupAction([DeclareLaunchArgument("maybe")], condition=IfCondition("false")),
         """,
@@ -389,13 +385,13 @@ import sys
 
 import rclpy
 from rclpy.executors import ExternalShutdownException
-from rclpy.parameter import parameter_value_to_python
 
 rclpy.init()
 node = rclpy.create_node("unnamed", automatically_declare_parameters_from_overrides=True)
 print("name", node.get_fully_qualified_name(), node.resolve_topic_name("image"), sys.argv[1])
 for name, parameter in node.get_parameters_by_prefix("").items():
-    print(f"parameter {name} {parameter.type_.name} {parameter.value!r}")
+    kind, value = parameter.type_.name, parameter.value
+    print(f"parameter {name} {kind} {list(value) if 'ARRAY' in kind else value!r}")
 print("ready")
 try:
     rclpy.spin(node)
@@ -420,15 +416,16 @@ def test_a_node_gets_name_namespace_parameters_and_remappings(tmp_path: Path) ->
             PushRosNamespace("car"),
             SetParameter("everywhere", 3.5),
             Node(
-                executable=HERE + "/node.py", exec_name="seg", name="segnet", namespace="front", output="screen",
+                executable=HERE + "/node.py", exec_name="seg", output="screen",
+                name="segnet", namespace="front",
                 parameters=[
                     [HERE, "/params.yaml"],
                     ParameterFile(HERE + "/params.yaml"),
                     {
                         "bool": True, "int": 1, "float": 1.0, "text": "x", "digits": "1",
                         "texts": ["a", "b"], "numbers": [1, 2.5],
-                        "read": LaunchConfiguration("number"), "joined": [LaunchConfiguration("number"), "x"],
-                        "kept": ParameterValue(LaunchConfiguration("number"), value_type=str),
+                        "read": value("number"), "joined": [value("number"), "x"],
+                        "kept": ParameterValue(value("number"), value_type=str),
                         "group": {"over": 2, "more": {"deeper": -1}},
                     },
                 ],
@@ -444,7 +441,7 @@ def test_a_node_gets_name_namespace_parameters_and_remappings(tmp_path: Path) ->
         assert command.interrupt() == 0
     lines = [line.partition(" ")[2] for line in command.output.splitlines() if line.startswith("[seg-1] ")]
     assert "name /car/front/segnet /camera/image one" in lines
-    given = {line.split()[1]: line.split(maxsplit=2)[2] for line in lines if line.startswith("parameter ")}
+    given = dict(line.split(maxsplit=2)[1:] for line in lines if line.startswith("parameter "))
     expected = {
         "bool": "BOOL True",
         "int": "INTEGER 1",
@@ -462,8 +459,7 @@ def test_a_node_gets_name_namespace_parameters_and_remappings(tmp_path: Path) ->
         "from_file": "DOUBLE_ARRAY [1.5, 2.5]",
         "everywhere": "DOUBLE 3.5",
     }
-    assert {name: value.replace("array('d', ", "").replace(")", "") for name, value in given.items()} | expected == given | expected
-    assert {name: given.get(name, "").replace("array('d', [", "[").replace("])", "]") for name in expected} == expected
+    assert {name: given.get(name) for name in expected} == expected
 
 
 LAUNCH_TESTS = """
@@ -541,7 +537,8 @@ from launch.actions import ExecuteProcess, TimerAction
 @launch_pytest.fixture(scope="module")
 def description():
     cat = ExecuteProcess(cmd=["cat"])
-    return launch.LaunchDescription([cat, TimerAction(period=0.5, actions=[launch_pytest.actions.ReadyToTest()])]), cat
+    ready = TimerAction(period=0.5, actions=[launch_pytest.actions.ReadyToTest()])
+    return launch.LaunchDescription([cat, ready]), cat
 
 
 @pytest.mark.launch(fixture=description)

@@ -31,13 +31,14 @@ def observer() -> Iterator[Node]:
 
 
 def add_spin_time(parser: argparse.ArgumentParser) -> None:
-    """Add the option that says how long to look at the graph."""
+    """Add the options that say how to look at the graph."""
     parser.add_argument(
         "--spin-time",
         type=float,
         default=DISCOVERY_S,
-        help="seconds to wait for discovery (default: %(default)s)",
+        help="look at the graph until nothing new came for so many seconds (default: %(default)s)",
     )
+    parser.add_argument("--no-daemon", action="store_true", help="accepted; there is no daemon here")
 
 
 def spin_until(node: Node, condition: Callable[[], Any], timeout_s: float | None) -> bool:
@@ -76,18 +77,14 @@ def _snapshot(node: Node) -> tuple[int, int, int]:
     )
 
 
-def call(node: Node, service_type: Any, service: str, request: Any) -> Any:
+def call(node: Node, service_type: Any, service: str, **request: Any) -> Any:
     """Call a service and return its response."""
     client: Any = node.create_client(service_type, service)
-    if not client.wait_for_service(timeout_sec=PRESENCE_S):
-        raise CommandError(f"no service '{service}': is the node running, and does it have that name?")
-    return result_of(node, client.call_async(request), service)
-
-
-def result_of(node: Node, future: Any, what: str) -> Any:
-    """Wait for what was asked of another node."""
+    if not spin_until(node, client.service_is_ready, PRESENCE_S):
+        raise CommandError(f"Node not found: nobody offers the service '{service}'")
+    future = client.call_async(service_type.Request(**request))
     if not spin_until(node, future.done, PRESENCE_S):
-        raise CommandError(f"no answer from '{what}' within {PRESENCE_S:g} s")
+        raise CommandError(f"no answer from '{service}' within {PRESENCE_S:g} s")
     return future.result()
 
 

@@ -10,7 +10,6 @@ from launch import LaunchDescription, LaunchService
 from launch.actions import IncludeLaunchDescription
 from launch.launch_description_sources import (
     AnyLaunchDescriptionSource,
-    InvalidLaunchFileError,
     get_launch_description_from_python_launch_file,
 )
 
@@ -54,8 +53,10 @@ def main(argv: list[str]) -> int:
     if args.show_args:
         try:
             _show_arguments(get_launch_description_from_python_launch_file(path))
-        except InvalidLaunchFileError as error:
-            raise CommandError(str(error)) from None
+        except Exception as error:  # whatever a launch file raises
+            if args.debug:
+                raise
+            raise CommandError(f"{path}: {error}") from None
         return 0
     service = LaunchService(
         argv=given, noninteractive=args.noninteractive or not sys.stdin.isatty(), debug=args.debug

@@ -31,9 +31,7 @@ def _nodes(args: argparse.Namespace) -> int:
 
 def _get(args: argparse.Namespace) -> int:
     with observer() as node:
-        state = call(
-            node, GetState, f"{absolute(args.node_name)}/get_state", GetState.Request()
-        ).current_state
+        state = call(node, GetState, f"{absolute(args.node_name)}/get_state").current_state
     print(f"{state.label} [{state.id}]")
     return 0
 
@@ -41,7 +39,7 @@ def _get(args: argparse.Namespace) -> int:
 def _list(args: argparse.Namespace) -> int:
     service = f"{absolute(args.node_name)}/get_available_transitions"
     with observer() as node:
-        answer = call(node, GetAvailableTransitions, service, GetAvailableTransitions.Request())
+        answer = call(node, GetAvailableTransitions, service)
     for one in answer.available_transitions:
         print(f"- {one.transition.label} [{one.transition.id}]")
         print(f"\tStart: {one.start_state.label}\n\tGoal: {one.goal_state.label}")
@@ -59,14 +57,13 @@ def _set(args: argparse.Namespace) -> int:
     name = absolute(args.node_name)
     with observer() as node:
         service = f"{name}/get_available_transitions"
-        answer = call(node, GetAvailableTransitions, service, GetAvailableTransitions.Request())
+        answer = call(node, GetAvailableTransitions, service)
         available = {one.transition.label: one.transition for one in answer.available_transitions}
         by_number = {str(transition.id): transition for transition in available.values()}
         transition = available.get(args.transition) or by_number.get(args.transition)
         if transition is None:
             raise CommandError(f"no transition '{args.transition}' from here, only {', '.join(available)}")
-        request = ChangeState.Request(transition=transition)
-        if call(node, ChangeState, f"{name}/change_state", request).success:
+        if call(node, ChangeState, f"{name}/change_state", transition=transition).success:
             print("Transitioning successful")
             return 0
     print("Transitioning failed", file=sys.stderr)

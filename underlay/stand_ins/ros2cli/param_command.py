@@ -4,13 +4,12 @@ import argparse
 import sys
 from typing import Any
 
-from rcl_interfaces.msg import Parameter as ParameterMessage
-from rcl_interfaces.msg import ParameterType
+from rcl_interfaces.msg import Parameter, ParameterType, ParameterValue
+from rcl_interfaces.srv import DescribeParameters, GetParameters, ListParameters, SetParameters
 from rclpy.node import Node
 from rclpy.parameter import get_parameter_value, parameter_value_to_python
-from rclpy.parameter_client import AsyncParameterClient
 
-from .graph import PRESENCE_S, absolute, add_spin_time, discover, full_names, observer, result_of
+from .graph import absolute, add_spin_time, call, discover, full_names, observer
 from .messages import to_plain, to_yaml
 from .verbs import CommandError, Verb, run_verb
 
@@ -33,15 +32,12 @@ def main(argv: list[str]) -> int:
     return run_verb("param", _VERBS, argv)
 
 
-def _client(node: Node, name: str) -> AsyncParameterClient:
-    client = AsyncParameterClient(node, name)
-    if not client.wait_for_services(timeout_sec=PRESENCE_S):
-        raise CommandError(f"Node not found: '{name}', or it has no parameters")
-    return client
+def _names(node: Node, name: str) -> list[str]:
+    return sorted(call(node, ListParameters, f"{name}/list_parameters").result.names)
 
 
-def _names(node: Node, client: AsyncParameterClient) -> list[str]:
-    return sorted(result_of(node, client.list_parameters(), "list_parameters").result.names)
+def _values(node: Node, name: str, parameters: list[str]) -> list[ParameterValue]:
+    return list(call(node, GetParameters, f"{name}/get_parameters", names=parameters).values)
 
 
 def _node_argument(parser: argparse.ArgumentParser) -> None:
@@ -60,7 +56,7 @@ def _list(args: argparse.Namespace) -> int:
         for name in [absolute(args.node_name)] if args.node_name else full_names(node):
             if args.node_name is None:
                 print(f"{name}:")
-            for parameter in _names(node, _client(node, name)):
+            for parameter in _names(node, name):
                 print(f"  {parameter}")
     return 0
 
@@ -73,8 +69,7 @@ def _get_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _get(args: argparse.Namespace) -> int:
     with observer() as node:
-        client = _client(node, absolute(args.node_name))
-        values = result_of(node, client.get_parameters([args.parameter_name]), "get_parameters").values
+        values = _values(node, absolute(args.node_name), [args.parameter_name])
     if not values:
         raise CommandError(f"Parameter not set: '{args.parameter_name}'")
     label = _TYPE_NAMES[values[0].type][1]
@@ -95,10 +90,10 @@ def _set_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _set(args: argparse.Namespace) -> int:
-    parameter = ParameterMessage(name=args.parameter_name, value=get_parameter_value(args.value))
+    parameter = Parameter(name=args.parameter_name, value=get_parameter_value(args.value))
     with observer() as node:
-        client = _client(node, absolute(args.node_name))
-        result = result_of(node, client.set_parameters([parameter]), "set_parameters").results[0]
+        service = f"{absolute(args.node_name)}/set_parameters"
+        (result,) = call(node, SetParameters, service, parameters=[parameter]).results
     reason = f": {result.reason}" if result.reason else ""
     if result.successful:
         print(f"Set parameter successful{reason}")
@@ -114,11 +109,11 @@ def _describe_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _describe(args: argparse.Namespace) -> int:
     with observer() as node:
-        client = _client(node, absolute(args.node_name))
-        answer = result_of(node, client.describe_parameters(args.parameter_names), "describe_parameters")
-    if not answer.descriptors:
+        service = f"{absolute(args.node_name)}/describe_parameters"
+        descriptors = call(node, DescribeParameters, service, names=args.parameter_names).descriptors
+    if not descriptors:
         raise CommandError(f"no such parameter: {' '.join(args.parameter_names)}")
-    for descriptor in answer.descriptors:
+    for descriptor in descriptors:
         print(f"Parameter name: {descriptor.name}\n  Type: {_TYPE_NAMES[descriptor.type][0]}")
         if descriptor.description:
             print(f"  Description: {descriptor.description}")
@@ -137,9 +132,8 @@ def _describe(args: argparse.Namespace) -> int:
 def _dump(args: argparse.Namespace) -> int:
     name = absolute(args.node_name)
     with observer() as node:
-        client = _client(node, name)
-        names = _names(node, client)
-        values = result_of(node, client.get_parameters(names), "get_parameters").values
+        names = _names(node, name)
+        values = _values(node, name, names)
     tree: dict[str, Any] = {}
     for parameter, value in zip(names, values, strict=True):
         *groups, leaf = parameter.split(".")
