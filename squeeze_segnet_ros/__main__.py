@@ -5,14 +5,26 @@ from __future__ import annotations
 import argparse
 import importlib
 import sys
+from typing import NamedTuple
 
 from squeeze_segnet_ros.errors import SegmentationError
 
+
+class Command(NamedTuple):
+    """A command: the module with its ``add_arguments`` and ``run``, what it does, the extra that it needs."""
+
+    module: str
+    help: str
+    extra: str = ""
+
+
 _COMMANDS = {
-    "train": "squeeze_segnet_ros.training.train",
-    "evaluate": "squeeze_segnet_ros.training.evaluate",
-    "benchmark": "squeeze_segnet_ros.benchmark",
-    "bag": "squeeze_segnet_ros.bags.command",
+    "train": Command("training.train", "train a network on CamVid", "train"),
+    "evaluate": Command("training.evaluate", "score a weights file on CamVid", "train"),
+    "benchmark": Command("benchmark", "compare networks in size, arithmetic, time and memory"),
+    "export": "squeeze_segnet_ros.export",
+    "bag": Command("bags.command", "describe a bag, recover one, or make one from CamVid", "bags"),
+    "render": Command("scenes.render", "render street scenes with exact labels", "scenes"),
 }
 
 
@@ -23,11 +35,20 @@ def main(arguments: list[str] | None = None) -> int:
         prog="python -m squeeze_segnet_ros", description="Semantic segmentation."
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="command")
-    for name, module_name in _COMMANDS.items():
-        module = importlib.import_module(module_name)
-        command = commands.add_parser(name, help=module.HELP, description=module.__doc__)
-        module.add_arguments(command)
-        command.set_defaults(run=module.run)
+    parsers = {name: commands.add_parser(name, help=command.help) for name, command in _COMMANDS.items()}
+    # Only the command that was asked for is imported: each needs libraries that the others do without.
+    asked = next((argument for argument in arguments if argument in _COMMANDS), None)
+    if asked:
+        try:
+            module = importlib.import_module(f"squeeze_segnet_ros.{_COMMANDS[asked].module}")
+        except ModuleNotFoundError as error:
+            extra = _COMMANDS[asked].extra
+            hint = f': pip install "squeeze_segnet_ros[{extra}]"' if extra else ""
+            print(f"{parser.prog} {asked}: {error.name} is not installed{hint}", file=sys.stderr)
+            return 2
+        parsers[asked].description = module.__doc__
+        module.add_arguments(parsers[asked])
+        parsers[asked].set_defaults(run=module.run)
     parsed = parser.parse_args(arguments)
     try:
         return int(parsed.run(parsed))

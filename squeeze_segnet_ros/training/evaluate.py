@@ -32,8 +32,6 @@ from squeeze_segnet_ros.training.metrics import (
 )
 from squeeze_segnet_ros.transforms import normalize
 
-HELP = "score a weights file on CamVid"
-
 PAPER_CLASS_AVERAGE = {"Squeeze-SegNet": 0.667, "SegNet": 0.65, "ENet": 0.68}
 """Class average accuracies on CamVid in Table 1 of arXiv 1711.05491."""
 

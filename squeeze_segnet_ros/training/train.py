@@ -39,8 +39,6 @@ from squeeze_segnet_ros.training.evaluate import count_split
 from squeeze_segnet_ros.training.metrics import scores
 from squeeze_segnet_ros.transforms import normalize
 
-HELP = "train a network on CamVid"
-
 
 @dataclass(frozen=True)
 class OptimizerConfig:
