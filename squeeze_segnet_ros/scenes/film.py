@@ -116,13 +116,13 @@ def denoise(radiance: np.ndarray, albedo: np.ndarray, normal: np.ndarray, depth:
     for level in range(4):
         step = 1 << level
         total, weights = np.zeros_like(light), np.zeros(light.shape[:2], np.float32)
-        brightness = np.log(light.mean(2) + 0.05)
+        brightness = np.log(cv2.GaussianBlur(light.mean(2), (0, 0), 1.0) + 0.05)
         for dy in (-1, 0, 1):
             for dx in (-1, 0, 1):
                 shifted, other = _shift(light, dy * step, dx * step), _shift(guide, dy * step, dx * step)
                 distance = ((guide - other) ** 2).sum(2)
                 contrast = (brightness - _shift(brightness, dy * step, dx * step)) ** 2
-                weight = (0.5 ** (abs(dy) + abs(dx))) * np.exp(-distance * 4 - contrast * 3 * 2**level)
+                weight = (0.5 ** (abs(dy) + abs(dx))) * np.exp(-distance * 4 - contrast * 2 * 2**level)
                 total += shifted * weight[..., None]
                 weights += weight
         light = total / weights[..., None]

@@ -10,7 +10,7 @@ from squeeze_segnet_ros.scenes.textures import SIGN_FACES
 
 _TREE, _POLE, _SIGN, _FENCE = (CAMVID.names.index(name) for name in ("tree", "pole", "sign", "fence"))
 _STEEL, _BLACK = (0.16, 0.17, 0.17), (0.015, 0.015, 0.016)
-_BARK = (0.09, 0.07, 0.05)
+_BARK = (0.13, 0.105, 0.08)
 
 
 def tree(rng: np.random.Generator, height: float, season: str) -> list[Part]:
@@ -30,7 +30,7 @@ def tree(rng: np.random.Generator, height: float, season: str) -> list[Part]:
         # At this distance a bare crown is a veil; people label it as one.
         veil = [ellipsoid(tip, rng.uniform(0.04, 0.06) * height, sides=6) for tip in tips[:: max(1, len(tips) // 160)]]
         return [*parts, Part(merge(veil), "matte", _TREE, "labels")]
-    hue = np.array([0.11, 0.17, 0.04]) if season == "summer" else np.array([0.3, 0.18, 0.04])
+    hue = np.array([0.18, 0.25, 0.07]) if season == "summer" else np.array([0.4, 0.24, 0.07])
     hue = hue * rng.uniform(0.7, 1.25) * (1 + rng.normal(0, 0.1, 3))
     center = np.array([0, 0, 0.66 * height])
     blobs = np.concatenate([tips, center + rng.normal(0, 0.13, (30, 3)) * height * [1, 1, 0.9]])
@@ -81,7 +81,7 @@ def hedge(rng: np.random.Generator, length: float, height: float, depth: float =
 
 def bush(rng: np.random.Generator, radius: float) -> list[Part]:
     """A round bush."""
-    hue = np.array([0.09, 0.13, 0.04]) * rng.uniform(0.6, 1.3)
+    hue = np.array([0.14, 0.19, 0.06]) * rng.uniform(0.6, 1.3)
     blobs = rng.normal(0, 0.4, (12, 3)) * radius + [0, 0, radius * 0.7]
     mesh = leaves(rng, blobs, radius * 0.4, 900, 0.16, hue, np.array([0, 0, radius * 0.5]))
     return [Part(mesh, "matte", _TREE)]
@@ -95,7 +95,7 @@ def _leafy_box(rng: np.random.Generator, low: np.ndarray, high: np.ndarray, coun
     normal = np.zeros((count, 3))
     normal[np.arange(count), axis] = np.where(side, 1, -1)
     u, v = rng.normal(0, 0.07, (2, count, 3))
-    tint = np.array([0.07, 0.11, 0.03]) * rng.uniform(0.5, 1.4, (count, 1))
+    tint = np.array([0.12, 0.17, 0.05]) * rng.uniform(0.5, 1.4, (count, 1))
     mesh = quads(np.stack([points - u, points - v, points + u, points + v], 1), tint)
     bent = normal + rng.normal(0, 0.35, normal.shape)
     bent /= np.linalg.norm(bent, axis=1, keepdims=True)
@@ -107,7 +107,7 @@ def _conifer(rng: np.random.Generator, height: float) -> list[Part]:
     angle = rng.uniform(0, 2 * np.pi, 160)
     reach = (1.03 - level) * 0.26 * height * rng.uniform(0.5, 1.0, 160)
     blobs = np.stack([reach * np.cos(angle), reach * np.sin(angle), (0.08 + 0.9 * level) * height], 1)
-    hue = np.array([0.04, 0.07, 0.035]) * rng.uniform(0.7, 1.4)
+    hue = np.array([0.07, 0.11, 0.06]) * rng.uniform(0.7, 1.4)
     mesh = leaves(rng, blobs, 0.05 * height, 4500, 0.03 * height, hue, np.array([0, 0, 0.35 * height]))
     trunk = tube([(0, 0, 0), (0, 0, 0.9 * height)], [0.03 * height, 0.004 * height], _BARK)
     return [Part(merge([mesh, trunk]), "matte", _TREE)]

@@ -5,12 +5,11 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-import time
-from collections.abc import Iterable
 from pathlib import Path
 
 import cv2
 import numpy as np
+from tqdm import tqdm
 
 from squeeze_segnet_ros.errors import BagError, ConfigError, SegmentationError
 from squeeze_segnet_ros.labels import CAMVID
@@ -32,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         mode = modes.add_parser(name, help=text, description=text)
         mode.add_argument("--seed", type=int, default=1, help="equal seeds give equal scenes (default %(default)s)")
         mode.add_argument("--output", type=Path, required=True, help="folder to write")
-        mode.add_argument("--samples", type=int, default=12, help="light paths per pixel (default %(default)s)")
+        mode.add_argument("--samples", type=int, default=8, help="light paths per pixel (default %(default)s)")
         mode.add_argument("--size", type=_size, default=(480, 360), metavar="WxH", help="default 480x360")
         if name == "drive":
             mode.add_argument("--frames", type=int, default=110, help="at 10 Hz (default %(default)s)")
@@ -59,7 +58,7 @@ def _stills(args: argparse.Namespace, lens: Lens) -> None:
     folders = [args.output / name for name in ("train", "trainannot")]
     for folder in folders:
         folder.mkdir(parents=True, exist_ok=True)
-    for seed in _progress(range(args.seed, args.seed + args.count)):
+    for seed in tqdm(range(args.seed, args.seed + args.count), unit="scene"):
         paths = [folder / f"scene_{seed:06d}.png" for folder in folders]
         if all(path.exists() for path in paths):
             continue
@@ -82,7 +81,7 @@ def _drive(args: argparse.Namespace, lens: Lens) -> None:
     renderer = Renderer(view_at(0, 0.0).street)
     gains: dict[str, float] = {}
     with BagWriter(args.output) as bag:
-        for frame in _progress(range(args.frames)):
+        for frame in tqdm(range(args.frames), unit="frame"):
             stamp = _START_NS + round(frame * 1e9 / RATE_HZ)
             for index, (name, yaw) in enumerate(cameras):
                 view = view_at(frame, yaw)
@@ -120,22 +119,6 @@ def _write(path: Path, image: np.ndarray) -> None:
     hidden = path.with_name(f".{path.name}.{os.getpid()}.png")
     cv2.imwrite(str(hidden), image)
     os.replace(hidden, path)
-
-
-def _progress(steps: range) -> Iterable[int]:
-    """The steps, with a line on standard error that tells how far it is and how long it takes."""
-    start = time.monotonic()
-    for done, step in enumerate(steps):
-        yield step
-        passed = time.monotonic() - start
-        left = passed / (done + 1) * (len(steps) - done - 1)
-        line = f"{done + 1}/{len(steps)}  {passed / (done + 1):.1f} s each, {_clock(left)} left"
-        end = "\n" if done + 1 == len(steps) or not sys.stderr.isatty() else "   \r"
-        print(line, end=end, file=sys.stderr, flush=True)
-
-
-def _clock(seconds: float) -> str:
-    return f"{int(seconds) // 60}:{int(seconds) % 60:02d}"
 
 
 def _size(text: str) -> tuple[int, int]:

@@ -20,7 +20,7 @@ from squeeze_segnet_ros.scenes.street import Street
 
 _MIN_LLVM = 16
 """Older ones end the process on processors with AVX-512."""
-_MAX_DEPTH = 4
+_MAX_DEPTH = 3
 _SKY = CAMVID.names.index("sky")
 
 

@@ -23,6 +23,7 @@ KERB = 0.12
 _WALLS, _ROOFS = 6, 3
 _PAVING_TILE = 4.8
 _SIDE_ROAD, _SIDE_WALK = 6.0, 1.8
+_DRIVE_CROSSING = 105.0
 
 
 class Path:
@@ -54,7 +55,8 @@ class Path:
 class Actor:
     """Somebody who moves along the street with ``speed`` and across it with ``drift`` (m/s), from (s, d) at 0 s.
 
-    ``build`` gives the parts after a distance traveled; a negative speed comes toward the camera.
+    ``build`` gives the parts after a distance traveled; a negative speed comes toward the camera. Who has to
+    ``wait`` (s) stands until then.
     """
 
     s: float
@@ -63,9 +65,11 @@ class Actor:
     build: Callable[[float], list[Part]]
     drift: float = 0.0
     z: float = 0.0
+    wait: float = 0.0
 
     def parts(self, path: Path, time: float) -> list[Part]:
         """The actor's parts at ``time``, in the world."""
+        time = max(0.0, time - self.wait)
         s, d = self.s + self.speed * time, self.d + self.drift * time
         if not path.start < s < path.end:
             return []
@@ -150,7 +154,7 @@ def random_street(seed: int, length: float = 150.0, behind: float = 12.0, lively
     _side_streets(rng, path, plan)
     _road(path, plan)
     _far_end(rng, path, plan)
-    _traffic(rng, path, plan)
+    (_scripted_traffic if lively else _traffic)(rng, path, plan)
     _crowd(rng, path, plan)
     images = _images(rng, path, plan)
     return Street(path, plan.lane, plan.parts, plan.actors, images, _light(rng, lively))
@@ -165,6 +169,7 @@ def _draw_plan(rng: np.random.Generator, path: Path, lively: bool) -> _Plan:
         side_streets.append((float(s), int(rng.choice([-1, 1]))))
         s += rng.uniform(35, 80)
     crossing = float(rng.uniform(18, 70)) if rng.random() < 0.35 else None
+    crossing = _DRIVE_CROSSING if lively else crossing
     signals = side_streets[0][0] - 6 if side_streets and rng.random() < 0.4 else None
     zones = _ZONES[rng.integers(len(_ZONES))]
     if lively:
@@ -493,6 +498,19 @@ def _traffic(rng: np.random.Generator, path: Path, plan: _Plan) -> None:
         s += rng.uniform(14, 60)
 
 
+def _scripted_traffic(rng: np.random.Generator, path: Path, plan: _Plan) -> None:
+    """What a drive at 8 m/s meets: oncoming cars and a bus, a bicyclist to pass, people on the zebra crossing."""
+    for s, kind in ((34, "hatchback"), (62, "estate"), (84, "van"), (124, "bus"), (196, "saloon"), (215, "hatchback")):
+        made = vehicle(rng, kind)
+        plan.actors.append(Actor(s, -1.45, -8.0, lambda distance, made=made: made))
+    _bicyclist(rng, plan, 16.0, plan.half_width - 0.8, 4.5)
+    _bicyclist(rng, plan, 74.0, plan.half_width - 0.7, 4.8)
+    _bicyclist(rng, plan, 58.0, -1.9, -4.2)
+    for wait, side in ((3.0, 1), (3.7, 1), (5.0, -1)):
+        s = _DRIVE_CROSSING + rng.uniform(-1, 1)
+        _pedestrian(rng, plan, s, side * (plan.half_width + 0.5), 0.0, -side * 1.25, wait)
+
+
 def _crowd(rng: np.random.Generator, path: Path, plan: _Plan) -> None:
     for side in (1, -1):
         inner, walk = plan.half_width, _walk(plan, side)
@@ -505,21 +523,21 @@ def _crowd(rng: np.random.Generator, path: Path, plan: _Plan) -> None:
         if rng.random() < 0.55:
             speed = rng.uniform(4, 6)
             _bicyclist(rng, plan, rng.uniform(8, 45), side * (inner - (2.5 if plan.parking[0 if side > 0 else 1] else 0.75)), side * speed)
-    if plan.crossing is not None or rng.random() < 0.25:
+    if plan.crossing != _DRIVE_CROSSING and (plan.crossing is not None or rng.random() < 0.25):
         s = plan.crossing if plan.crossing is not None else rng.uniform(14, 50)
         for _ in range(int(rng.integers(1, 4))):
             d = rng.uniform(-plan.half_width, plan.half_width)
             _pedestrian(rng, plan, s + rng.normal(0, 0.7), d, 0.0, rng.choice([-1.3, 1.3]))
 
 
-def _pedestrian(rng: np.random.Generator, plan: _Plan, s: float, d: float, speed: float, drift: float = 0.0) -> None:
+def _pedestrian(rng: np.random.Generator, plan: _Plan, s: float, d: float, speed: float, drift: float = 0.0, wait: float = 0.0) -> None:
     look, phase, standing = Look(rng), rng.uniform(0, 6.3), drift == 0 and rng.random() < 0.2
     z = 0.0 if abs(d) < plan.half_width else KERB + 0.01
 
     def build(distance: float) -> list[Part]:
         return pedestrian(look, None if standing else phase + distance * 2 * np.pi / 1.5)
 
-    plan.actors.append(Actor(s, d, speed * (1e-6 if standing else 1), build, drift, z))
+    plan.actors.append(Actor(s, d, speed * (1e-6 if standing else 1), build, drift, z, wait))
 
 
 def _bicyclist(rng: np.random.Generator, plan: _Plan, s: float, d: float, speed: float) -> None:
@@ -565,5 +583,5 @@ def _light(rng: np.random.Generator, lively: bool) -> Light:
         elevation, azimuth = np.radians(34), np.radians(115)
     sun = np.array([np.cos(elevation) * np.cos(azimuth), np.cos(elevation) * np.sin(azimuth), np.sin(elevation)])
     cover = rng.uniform(0.25, 0.6) if sunny else rng.uniform(0.75, 1.0)
-    sky = textures.sky(rng, sun, cover, rng.uniform(0.2, 0.8))
+    sky = textures.sky(rng, sun, 0.52 if lively else cover, 0.3 if lively else rng.uniform(0.2, 0.8))
     return Light(sun, rng.uniform(4.5, 9.0) if sunny else rng.uniform(0.0, 0.7), sky, rng.uniform(400, 2500))

@@ -252,8 +252,8 @@ def sky(
     density = cv2.remap(plane, x.astype(np.float32), y.astype(np.float32), cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP)
     threshold = 2.0 - 4.2 * cover
     alpha = np.clip((density - threshold) / 1.3, 0, 1)[..., None] * (1 - np.exp(-height * 14))[..., None]
-    lit = 0.8 + 0.5 * np.exp((angle - 1) * 2)[..., None] - 0.42 * np.clip((density - threshold) / 3, 0, 1)[..., None]
+    lit = 0.8 + 0.5 * np.exp((angle - 1) * 2)[..., None] - 0.3 * np.clip((density - threshold) / 3, 0, 1)[..., None]
     clouds = lit * np.array([0.98, 1.0, 1.02], np.float32)
     image = blue * (1 - alpha) + clouds * alpha
     ground = np.array([0.10, 0.10, 0.09], np.float32)
-    return np.where((e > 0)[..., None], 1.4 * image, ground).astype(np.float32)
+    return np.where((e > 0)[..., None], 1.7 * image, ground).astype(np.float32)

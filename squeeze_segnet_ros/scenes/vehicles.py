@@ -138,7 +138,7 @@ def vehicle(rng: np.random.Generator, kind: str | None = None) -> list[Part]:
     for side in (-1, 1):
         lamps.append(ellipsoid((half - 0.13, side * width * 0.74, light), (0.12, 0.19, 0.085), (0.6, 0.62, 0.64)))
         bright.append(ellipsoid((half - 0.1, side * width * 0.93, light), (0.1, 0.06, 0.06), (0.5, 0.2, 0.03)))
-        lamps.append(ellipsoid((-half + 0.07, side * width * 0.84, tail), (0.09, 0.11, 0.15), (0.32, 0.01, 0.012)))
+        lamps.append(ellipsoid((-half + 0.07, side * width * 0.84, tail), (0.06, 0.1, 0.13), (0.32, 0.01, 0.012)))
         mirror = (0.27 * body.length / 2, side * (width + 0.07), body.belt + 0.06)
         bright.append(ellipsoid(mirror, (0.07, 0.1, 0.075), paint if rng.random() < 0.5 else _TRIM))
         sill = (side * (width + 0.008), side * (width - 0.02))
