@@ -418,7 +418,9 @@ def missing_frames(played: Played, seen: Seen) -> str:
             if name.startswith("dropped_") or name == "frames_unwatched"
         }
         said = ", ".join(f"{name} {count}" for name, count in drops.items() if count) or "no drops"
-        counters.append(f"{camera}: received {stats.frames_received}, {said}")
+        counters.append(
+            f"{camera}: received {stats.frames_received}, labelled {stats.frames_labelled}, {said}"
+        )
     more = ", ..." if len(missing) > 10 else ""
     return (
         f"{len(missing)} frames have no label, with the stamps {stamps}{more}; "
@@ -525,7 +527,7 @@ def main(arguments: list[str] | None = None) -> int:
     # A graph of its own, unless the user has chosen one.
     os.environ.setdefault("ROS_DOMAIN_ID", str(random.randint(1, 101)))
     os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
-    # The player, the node and this program share the cores: threads that wait by spinning would take them away.
+    # The player, the node and this program share the cores: threads that wait by spinning take them away.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     network = {name: value for name in LAUNCH_ARGUMENTS if (value := getattr(parsed, name))}
     for number in (signal.SIGINT, signal.SIGTERM):
