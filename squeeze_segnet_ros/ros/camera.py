@@ -27,7 +27,6 @@ _OUTPUTS = {
     "camera_info": (CameraInfo, 30),
     "stats": (SegmentationStats, 30),
 }
-_PICTURES = ("overlay", "confidence")
 
 
 @dataclass(frozen=True)
