@@ -75,6 +75,21 @@ def test_discarded_frames_are_counted() -> None:
     assert queue.wait_until_idle(0.0)
 
 
+def test_a_frame_that_was_discarded_while_being_worked_on_is_counted_once() -> None:
+    queue: FrameQueue[int] = FrameQueue(1, depth=5)
+    for frame in range(3):
+        queue.put(0, frame)
+    queue.take(8)
+    queue.discard()
+    assert queue.counts(0) == Counts(received=3, shutting_down=3)
+    queue.settle(0, Fate.LABELLED)
+    assert queue.counts(0) == Counts(received=3, shutting_down=3)
+    queue.put(0, 3)
+    queue.take(8)
+    queue.settle(0, Fate.LABELLED)
+    assert queue.counts(0) == Counts(received=4, labelled=1, shutting_down=3)
+
+
 def test_idle_means_that_the_worker_is_done_too() -> None:
     queue: FrameQueue[str] = FrameQueue(1)
     assert queue.wait_until_idle(0.0)

@@ -97,6 +97,7 @@ def test_in_the_middle_of_a_long_network_pass(graph: Graph, executable: str, wei
             camera.send(picture(i))
             time.sleep(0.1)
         ends_well(node, signal.SIGINT)
+        assert " waiting" not in node.text.rpartition("received")[2], "a frame has no fate"
         graph.stop_listening(labels)
 
 

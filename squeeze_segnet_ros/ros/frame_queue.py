@@ -76,6 +76,8 @@ class FrameQueue(Generic[FrameT]):
 
     def __init__(self, cameras: int, depth: int = 1) -> None:
         self._waiting: list[deque[FrameT]] = [deque() for _ in range(cameras)]
+        self._taken = [0] * cameras
+        self._given_up = [0] * cameras
         self._counts = [Counts() for _ in range(cameras)]
         self._depth = depth
         self._next = 0
@@ -113,11 +115,17 @@ class FrameQueue(Generic[FrameT]):
                 # The camera after the last one served is the first of the next batch, so that none starves.
                 self._next = (chosen[-1] + 1) % count
                 self._working = True
+            for camera in chosen:
+                self._taken[camera] += 1
             return [(camera, self._waiting[camera].popleft()) for camera in chosen]
 
     def settle(self, camera: int, fate: Fate) -> None:
-        """Say what became of a frame that was taken."""
+        """Say what became of a frame that was taken; nothing, if it was discarded meanwhile."""
         with self._changed:
+            if self._given_up[camera]:
+                self._given_up[camera] -= 1
+                return
+            self._taken[camera] -= 1
             self._settle(camera, fate)
 
     def open(self) -> None:
@@ -132,12 +140,14 @@ class FrameQueue(Generic[FrameT]):
             self._changed.notify_all()
 
     def discard(self) -> None:
-        """Count every frame that waits as ``shutting_down`` and forget it."""
+        """Count every frame that waits or is being worked on as ``shutting_down``."""
         with self._changed:
             for camera, frames in enumerate(self._waiting):
-                while frames:
-                    frames.popleft()
+                for _ in range(len(frames) + self._taken[camera]):
                     self._settle(camera, Fate.SHUTTING_DOWN)
+                frames.clear()
+                self._given_up[camera] += self._taken[camera]
+                self._taken[camera] = 0
             self._changed.notify_all()
 
     def wait_until_idle(self, timeout: float) -> bool:
