@@ -204,9 +204,7 @@ def _open_folder(path: Path, recover: bool) -> tuple[list[Reader], str | None]:
             )
         if not any(path.iterdir()):
             raise BagError(f"{path}: an empty folder, not a bag: needs {_METADATA} and an .mcap or .db3 file")
-        raise BagError(
-            f"{path}: not a bag: no {_METADATA} and no .mcap or .db3 file in this folder{_nearby(path / 'x')}"
-        )
+        raise BagError(f"{path}: not a bag: no {_METADATA} and no .mcap or .db3 file in this folder")
     reader = Reader(path)
     try:
         reader.open()

@@ -42,6 +42,7 @@ WAIT_S = 10.0
 _SETTLE_S = 0.5  # subscribers are matched one by one: wait until none was added for so long
 _ACKNOWLEDGE_S = 5.0
 _LATE_NS = 10_000_000
+_FILL_S = 0.5  # before the first message, so that it does not wait for the disk
 _AHEAD_BYTES = 64 * 2**20
 _DECODED_SIZE = 12  # a decoded image is about so many times its jpeg
 _GLOBAL_TOPICS = ("/clock", "/tf", "/tf_static", "/rosout", "/parameter_events", "/diagnostics")
@@ -84,6 +85,7 @@ class _Item:
     publisher: Publisher
     topic: str
     data: bytes | Future[bytes]
+    has_header: bool
     cost: int
 
 
@@ -134,6 +136,11 @@ class _ReadAhead:
             if not wait():
                 return None
 
+    def fill(self, seconds: float) -> None:
+        """Wait until as much as allowed has been read, or all, or for ``seconds``."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._ended or self._bytes >= self._limit, seconds)
+
     def close(self) -> None:
         """Stop reading and wait for the thread."""
         with self._changed:
@@ -183,11 +190,12 @@ class Player:
     def play(self) -> bool:
         """Play to the end; False when it was stopped before. Raises BagError when the bag is damaged."""
         self._wait_for_subscribers()
-        self._started_ns, self._started_at_ns = time.monotonic_ns(), time.time_ns()
-        self._next_tick_ns = self._started_ns
         with ThreadPoolExecutor(2, "decode") as self._pool:
             ahead = _ReadAhead(self._items())
             try:
+                ahead.fill(_FILL_S)
+                self._started_ns, self._started_at_ns = time.monotonic_ns(), time.time_ns()
+                self._next_tick_ns = self._started_ns
                 while (item := ahead.next(self._idle)) and self._wait_until(self._due_ns(item)):
                     self._publish(item)
             finally:
@@ -265,15 +273,14 @@ class Player:
             for message in self._bag.messages(list(self._publishers)):
                 offset = message.timestamp_ns - self._bag.start_ns + lap * self._lap_ns
                 data = message.data
-                if self._options.stamp == "now" and message.topic in self._with_header:
-                    data = messages.with_stamp(data, self._moved_stamp(messages.stamp_ns(data), lap))
                 publisher = self._publishers[message.topic]
-                yield _Item(offset, lap, publisher, message.topic, data, len(data))
+                has_header = message.topic in self._with_header
+                yield _Item(offset, lap, publisher, message.topic, data, has_header, len(data))
                 decoded = self._decoded.get(message.topic)
                 if decoded and decoded.get_subscription_count():
                     raw = message.topic.removesuffix(messages.COMPRESSED_SUFFIX)
                     future = self._pool.submit(messages.decompress, data)
-                    yield _Item(offset, lap, decoded, raw, future, len(data) * _DECODED_SIZE)
+                    yield _Item(offset, lap, decoded, raw, future, has_header, len(data) * _DECODED_SIZE)
             if not self._options.loop:
                 return
             lap += 1
@@ -293,6 +300,8 @@ class Player:
         except InvalidImageError as error:
             self._log.warning(f"{item.topic}: not published: {error}", throttle_duration_sec=5.0)
             return
+        if self._options.stamp == "now" and item.has_header:
+            data = messages.with_stamp(data, self._moved_stamp(messages.stamp_ns(data), item.lap))
         late = time.monotonic_ns() - self._due_ns(item)
         if late > _LATE_NS:
             self.late += 1
