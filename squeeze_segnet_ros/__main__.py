@@ -22,7 +22,7 @@ _COMMANDS = {
     "train": Command("training.train", "train a network on CamVid", "train"),
     "evaluate": Command("training.evaluate", "score a weights file on CamVid", "train"),
     "benchmark": Command("benchmark", "compare networks in size, arithmetic, time and memory"),
-    "export": "squeeze_segnet_ros.export",
+    "export": Command("export", "write a network for other runtimes", "export"),
     "bag": Command("bags.command", "describe a bag, recover one, or make one from CamVid", "bags"),
     "render": Command("scenes.render", "render street scenes with exact labels", "scenes"),
 }

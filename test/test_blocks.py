@@ -18,17 +18,21 @@ def unpool_in_a_loop(x, indices, output_size):
     return torch.from_numpy(plane).reshape(n, c, *output_size)
 
 
-def pooled(shape, kernel_size, memory_format, dtype=torch.float32):
-    """Indices of a pooling with many windows that share a maximum, and values that tell windows apart."""
-    generator = torch.Generator().manual_seed(0)
-    # Sparse peaks on a zero background: neighboring windows name the same peak, and ties are common.
-    image = torch.rand(shape, generator=generator)
-    image = image.where(image > 0.8, 0.0).to(memory_format=memory_format)
+def sparse_image(shape):
+    """Peaks on a zero background: neighboring windows name the same peak, and ties are common."""
+    image = torch.rand(shape, generator=torch.Generator().manual_seed(0))
+    image = image.where(image > 0.8, 0.0)
     # Windows that meet at the even pixels share them most often.
     image[:, :, ::2, ::2] *= 2
+    return image
+
+
+def pooled(shape, kernel_size, memory_format, dtype=torch.float32):
+    """Indices of a pooling with many windows that share a maximum, and values that tell windows apart."""
+    image = sparse_image(shape).to(memory_format=memory_format)
     _, indices = blocks.MaxPool(kernel_size, ceil_mode=True)(image)
-    values = torch.randn(indices.shape, generator=generator).to(dtype).to(memory_format=memory_format)
-    return values, indices
+    values = torch.randn(indices.shape, generator=torch.Generator().manual_seed(1))
+    return values.to(dtype).to(memory_format=memory_format), indices
 
 
 @pytest.fixture(params=[1, 2, 3, 8])
@@ -68,6 +72,16 @@ def test_threads_on_a_plane_that_takes_them_a_while(threads):
 def test_the_path_for_devices_whose_scatter_has_no_order(size):
     x, indices = pooled((2, 5, *size), 3, torch.contiguous_format)
     unpooled = blocks._max_unpool_by_rank(x, indices, size)
+    assert torch.equal(unpooled, unpool_in_a_loop(x.numpy(), indices.numpy(), size))
+
+
+@pytest.mark.parametrize("size", [(17, 22), (32, 33), (33, 40)])
+@pytest.mark.parametrize("kernel_size", [2, 3])
+def test_the_form_without_a_scatter(kernel_size, size):
+    x, indices = pooled((2, 5, *size), kernel_size, torch.contiguous_format)
+    image = sparse_image((2, 5, *size))
+    maxima, _ = blocks.MaxPool(kernel_size, ceil_mode=True)(image)
+    unpooled = blocks.unpool_by_place(x, blocks.max_pool_place(image, maxima, kernel_size), size)
     assert torch.equal(unpooled, unpool_in_a_loop(x.numpy(), indices.numpy(), size))
 
 

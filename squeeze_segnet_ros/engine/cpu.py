@@ -1,8 +1,8 @@
 """Networks rewritten for a CPU: the same function in fewer passes over memory.
 
-oneDNN, PyTorch's library for convolutions, can apply a ReLU within the convolution that comes before it; here it
-is called by name to do so. Squeeze-SegNet gets more: its first convolution takes the camera's bytes, and its last
-deconvolution becomes a convolution whose output channels are the four pixels of each 2x2 block.
+oneDNN, PyTorch's library for convolutions, can apply a ReLU within the convolution that comes before it; here
+it is called by name to do so. Squeeze-SegNet gets more: its first convolution takes the camera's bytes, and
+its last deconvolution becomes a convolution whose output channels are the four pixels of each 2x2 block.
 """
 
 from __future__ import annotations
@@ -63,8 +63,11 @@ class _Convolution(nn.Module):
         # No parameter, so that it stays in fp32, in which oneDNN adds it to the sums.
         self.bias = None if convolution.bias is None else convolution.bias.detach().float()
         self.geometry = (
-            list(convolution.padding), list(convolution.stride), list(convolution.dilation), convolution.groups,
-        )  # fmt: skip
+            list(convolution.padding),
+            list(convolution.stride),
+            list(convolution.dilation),
+            convolution.groups,
+        )
         self.kernel_size = convolution.kernel_size
         self.activation = "relu" if relu else "none"
 
@@ -89,28 +92,33 @@ class _FusedFire(nn.Module):
 def _fuse_relus(network: nn.Module) -> None:
     """Fuses every ReLU that follows a convolution, in a Sequential or a Fire."""
     for parent in list(network.modules()):
-        for name, child in parent.named_children():
+        for name, child in list(parent.named_children()):
             if isinstance(child, Fire):
                 parent.register_module(name, _FusedFire(child))
         if isinstance(parent, nn.Sequential):
             busy = [i for i, layer in enumerate(parent) if not isinstance(layer, nn.Identity)]
             for i, following in itertools.pairwise(busy):
-                if type(parent[i]) is nn.Conv2d and isinstance(parent[following], nn.ReLU):
-                    parent[i], parent[following] = _Convolution(parent[i]), nn.Identity()
+                convolution = parent[i]
+                if isinstance(convolution, nn.Conv2d) and isinstance(parent[following], nn.ReLU):
+                    parent[i], parent[following] = _Convolution(convolution), nn.Identity()
 
 
 class _FusedSqueezeSegNet(SqueezeSegNet):
     """Squeeze-SegNet from bytes to :class:`Scores`."""
 
+    conv1: nn.Module  # type: ignore[assignment]
+    conv10: nn.Module  # type: ignore[assignment]
+    inverse_conv1: nn.Module  # type: ignore[assignment]
+
     def __init__(self, network: SqueezeSegNet, dtype: torch.dtype) -> None:
         nn.Module.__init__(self)
         self.__dict__.update(network.__dict__)
-        self.conv1 = _Convolution(_taking_bytes(self.conv1))
-        self.conv10 = _Convolution(self.conv10)
-        self.num_classes = self.inverse_conv1.out_channels
-        self.inverse_conv1 = _Convolution(_by_pixel_of_block(self.inverse_conv1), relu=False)
+        self.conv1 = _Convolution(_taking_bytes(network.conv1))
+        self.conv10 = _Convolution(network.conv10)
+        self.num_classes = network.inverse_conv1.out_channels
+        self.inverse_conv1 = _Convolution(_by_pixel_of_block(network.inverse_conv1), relu=False)
         self.dtype = dtype
-        self.to(dtype, memory_format=torch.channels_last)
+        self.to(dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def _stem(self, image: Tensor) -> Tensor:
         return self.conv1(image.to(self.dtype, memory_format=torch.channels_last) - _GRAY)
@@ -142,7 +150,7 @@ def _by_pixel_of_block(deconvolution: nn.ConvTranspose2d) -> nn.Conv2d:
     """A deconvolution of size 3 and stride 2 as a convolution of size 2.
 
     Position j of the convolution, which sees inputs j - 1 and j, gives the 2x2 block of pixels that begins at
-    2 j: output channel 4 k + 2 y + x is class k at row y and column x of the block; further channels are idle.
+    2 j: output channel 4 k + 2 y + x is class k at row y and column x of the block; the rest is idle.
     """
     inputs, classes = deconvolution.weight.shape[:2]
     kernel = torch.zeros(classes, 2, 2, inputs, 2, 2)
@@ -151,8 +159,8 @@ def _by_pixel_of_block(deconvolution: nn.ConvTranspose2d) -> nn.Conv2d:
     for (y, row, tap_y), (x, column, tap_x) in itertools.product(taps, taps):
         kernel[:, y, x, :, row, column] = deconvolution.weight[:, :, tap_y, tap_x].t()
     idle = -4 * classes % _VECTOR
-    convolution = nn.Conv2d(inputs, 4 * classes + idle, 2, padding=1).requires_grad_(False)
-    convolution.weight.copy_(F.pad(kernel.flatten(0, 2), (0, 0, 0, 0, 0, 0, 0, idle)))
     bias = deconvolution.weight.new_zeros(classes) if deconvolution.bias is None else deconvolution.bias
-    convolution.bias.copy_(F.pad(bias.repeat_interleave(4), (0, idle)))
+    convolution = nn.Conv2d(inputs, 4 * classes + idle, 2, padding=1)
+    convolution.weight = nn.Parameter(F.pad(kernel.flatten(0, 2), (0, 0, 0, 0, 0, 0, 0, idle)), False)
+    convolution.bias = nn.Parameter(F.pad(bias.repeat_interleave(4), (0, idle)), False)
     return convolution

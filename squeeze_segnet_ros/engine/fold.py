@@ -13,7 +13,7 @@ _CONVOLUTIONS = (nn.Conv2d, nn.ConvTranspose2d)
 def fold_batch_norm(network: nn.Module) -> nn.Module:
     """A copy of ``network`` in evaluation mode without the batch norms that directly follow a convolution.
 
-    Only pairs inside an ``nn.Sequential`` are folded, where "follows" is certain. Same outputs up to rounding.
+    Only pairs inside an ``nn.Sequential`` fold, where "follows" is certain. Same outputs but for rounding.
     """
     folded = copy.deepcopy(network).eval()
     for parent in [module for module in folded.modules() if isinstance(module, nn.Sequential)]:

@@ -13,8 +13,8 @@ def keep_freed_memory() -> bool:
     """Tells the C library not to hand freed blocks back to the kernel; returns whether it took it.
 
     Large blocks go back at once by default, so that every frame's feature maps are mapped, and cleared by the
-    kernel page by page, anew. That takes a fifth of the time of a frame. It is a setting of the whole process:
-    its memory stays at its peak. Where the C library is not glibc, nothing happens.
+    kernel page by page, anew: a fifth of the time of a frame. It is a setting of the whole process, whose
+    memory stays at its peak. Where the C library is not glibc, nothing happens.
     """
     if not sys.platform.startswith("linux"):
         return False

@@ -39,7 +39,7 @@ class Scores:
         0..1, become 255.
         """
         best = self.planes.amax(0)
-        # argmax over planes takes five times as long: the first of the equals is the largest of falling ranks.
+        # argmax over planes takes five times as long: the first of equals has the largest of falling ranks.
         ranks = torch.arange(len(self.planes), 0, -1, dtype=torch.uint8, device=best.device)
         ranks = ranks.view(-1, *[1] * best.dim())
         labels = len(self.planes) - (self.planes == best).view(torch.uint8).mul_(ranks).amax(0)

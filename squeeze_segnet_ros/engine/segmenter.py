@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import threading
-import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +15,7 @@ from torch import Tensor
 from squeeze_segnet_ros import models
 from squeeze_segnet_ros.engine.cpu import Plain, for_cpu
 from squeeze_segnet_ros.engine.device import PRECISIONS, choose_device, choose_precision
+from squeeze_segnet_ros.engine.execution import CpuExecution, CudaExecution
 from squeeze_segnet_ros.engine.fold import fold_batch_norm
 from squeeze_segnet_ros.engine.memory import keep_freed_memory
 from squeeze_segnet_ros.engine.scores import Scores
@@ -108,11 +107,12 @@ class Segmenter:
         folded, dtype = fold_batch_norm(network), PRECISIONS[self.precision]
         if self._device.type == "cpu":
             keep_freed_memory()
+            self._execution: CpuExecution | CudaExecution = CpuExecution()
             self._network = for_cpu(folded, dtype)
         else:
+            self._execution = CudaExecution(self._device)
             self._network = Plain(folded.to(self._device), dtype)
         self._palette = torch.from_numpy(self.label_set.palette).to(self._device)
-        self._lock = threading.Lock()
 
     @property
     def classes(self) -> tuple[LabelClass, ...]:
@@ -143,7 +143,7 @@ class Segmenter:
     def segment(self, images: np.ndarray, **options: object) -> Segmentation: ...
     @overload
     def segment(self, images: Sequence[np.ndarray], **options: object) -> list[Segmentation]: ...
-    def segment(
+    def segment(  # type: ignore[misc]
         self,
         images: np.ndarray | Sequence[np.ndarray],
         *,
@@ -183,7 +183,7 @@ class Segmenter:
         groups: dict[tuple[int, int], list[int]] = {}
         for i, image in enumerate(batch):
             groups.setdefault((image.shape[0], image.shape[1]), []).append(i)
-        with self._lock, torch.inference_mode():
+        with torch.inference_mode():
             for members in groups.values():
                 passed = self._segment_group(
                     [batch[i] for i in members], [names[i] for i in members],
@@ -233,35 +233,30 @@ class Segmenter:
         overlay_weight: Tensor | None,
         min_confidence: float,
     ) -> list[Segmentation]:
-        start = time.perf_counter()
-        rgb = self._upload(images, encodings)
-        uploaded = time.perf_counter()
-        labels, certainty = self._scores(rgb).decide(confidence, min_confidence)
-        colored = None
+        inputs = [torch.from_numpy(image) for image in images]
         if overlay_weight is not None:
-            colored = blend(rgb.permute(0, 2, 3, 1), labels, self._palette, overlay_weight.to(self._device))
-        computed = time.perf_counter()
-        host = [
-            None if t is None else t.cpu().numpy()
-            for t in (labels, certainty if confidence else None, colored)
-        ]
-        seconds = {
-            "upload": uploaded - start,
-            "network": computed - uploaded,
-            "download": time.perf_counter() - computed,
-        }
+            inputs.append(overlay_weight)
+
+        def compute(*tensors: Tensor) -> tuple[Tensor | None, ...]:
+            rgb = _as_rgb(tensors[: len(images)], encodings)
+            labels, certainty = self._scores(rgb).decide(confidence, min_confidence)
+            colored = None
+            if overlay_weight is not None:
+                colored = blend(rgb.permute(0, 2, 3, 1), labels, self._palette, tensors[-1])
+            return labels, certainty if confidence else None, colored
+
+        key = (tuple(encodings), confidence, overlay_weight is not None, min_confidence)
+        results, seconds = self._execution.run(compute, inputs, key)
+        labels, certainty, colored = (np.empty(0) if each is None else each.numpy() for each in results)
         return [
-            Segmentation(*(None if h is None else h[i] for h in host), seconds=seconds)  # type: ignore[arg-type]
+            Segmentation(
+                labels[i],
+                certainty[i] if certainty.size else None,
+                colored[i] if colored.size else None,
+                seconds,
+            )
             for i in range(len(images))
         ]
-
-    def _upload(self, images: list[np.ndarray], encodings: list[str]) -> Tensor:
-        """uint8 (N, 3, H, W) RGB on the device, channels last."""
-        parts = []
-        for image, encoding in zip(images, encodings, strict=True):
-            part = torch.from_numpy(image).to(self._device)[:, :, :3]
-            parts.append(part.flip(2) if encoding.startswith("bgr") else part.expand(-1, -1, 3))
-        return (parts[0][None] if len(parts) == 1 else torch.stack(parts)).permute(0, 3, 1, 2)
 
     def _scores(self, rgb: Tensor) -> Scores:
         """Class scores at the images' size."""
@@ -283,6 +278,15 @@ class Segmenter:
         weight = torch.zeros(256)
         weight[shown] = alpha
         return weight
+
+
+def _as_rgb(images: Sequence[Tensor], encodings: Sequence[str]) -> Tensor:
+    """Images (H, W, C) of one size as (N, 3, H, W) RGB, channels last."""
+    parts = []
+    for image, encoding in zip(images, encodings, strict=True):
+        part = image[:, :, :3]
+        parts.append(part.flip(2) if encoding.startswith("bgr") else part.expand(-1, -1, 3))
+    return (parts[0][None] if len(parts) == 1 else torch.stack(parts)).permute(0, 3, 1, 2)
 
 
 def _checked(image: np.ndarray, encoding: str) -> np.ndarray:

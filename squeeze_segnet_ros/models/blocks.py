@@ -62,28 +62,31 @@ def max_unpool(x: Tensor, indices: Tensor, output_size: tuple[int, int]) -> Tens
 
     Args:
         x: (N, C, h, w), any floating type.
-        indices: (N, C, h, w) int64, flat positions in the H x W plane, as ``max_pool2d`` returns them.
+        indices: (N, C, h, w), where each maximum was found, as :class:`MaxPool` returns it.
         output_size: (H, W) of the plane before pooling.
 
     Returns:
         (N, C, H, W) of the type of ``x``.
     """
+    if torch.compiler.is_exporting():
+        return unpool_by_place(x, indices, output_size)
     if x.device.type != "cpu":
         return _max_unpool_by_rank(x, indices, output_size)
     # A CPU walks the windows of a plane in order, so that the later one overwrites the earlier; but PyTorch
     # hands each thread a run of windows, and where two runs meet there is no order.
-    unpooled = F.max_unpool2d(x, indices, 2, output_size=output_size)
+    unpooled = F.max_unpool2d(x, indices, [2, 2], output_size=output_size)
     if torch.get_num_threads() > 1:
         planes, values, places = unpooled, x, indices
         if not x.is_contiguous(memory_format=torch.channels_last):
             planes, values, places = (t.flatten(0, 1)[:, None] for t in (unpooled, x, indices))
-        for image, row in _rows_where_runs_meet(*values.shape[::2], values.shape[3], torch.get_num_threads()):
+        for image, row in _rows_where_runs_meet(values.shape, torch.get_num_threads()):
             _unpool_again(planes[image], values[image], places[image], row)
     return unpooled
 
 
-def _rows_where_runs_meet(images: int, height: int, width: int, threads: int) -> set[tuple[int, int]]:
+def _rows_where_runs_meet(shape: torch.Size, threads: int) -> set[tuple[int, int]]:
     """Image and row of the windows at which a thread begins, when all windows are dealt in equal runs."""
+    images, _channels, height, width = shape
     windows = images * height * width
     starts = range(-(-windows // threads), windows, -(-windows // threads))
     places = [divmod(start, height * width) for start in starts]
@@ -121,7 +124,8 @@ def _max_unpool_by_rank(x: Tensor, indices: Tensor, output_size: tuple[int, int]
 class MaxPool(nn.Module):
     """3x3 (or 2x2) max-pooling with stride 2 that also returns where each maximum was found.
 
-    (N, C, H, W) -> (N, C, h, w) and int64 indices of the same shape, for :func:`max_unpool`.
+    (N, C, H, W) -> (N, C, h, w) and indices of the same shape for :func:`max_unpool`: int64, flat positions
+    in the H x W plane; while a network is exported, places in the window as of :func:`max_pool_place`.
     """
 
     def __init__(self, kernel_size: int, ceil_mode: bool = False) -> None:
@@ -130,6 +134,65 @@ class MaxPool(nn.Module):
         self.ceil_mode = ceil_mode
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        return F.max_pool2d(
-            x, self.kernel_size, stride=2, ceil_mode=self.ceil_mode, return_indices=True
-        )
+        if torch.compiler.is_exporting():
+            pooled = F.max_pool2d(x, self.kernel_size, stride=2, ceil_mode=self.ceil_mode)
+            return pooled, max_pool_place(x, pooled, self.kernel_size)
+        return F.max_pool2d(x, self.kernel_size, stride=2, ceil_mode=self.ceil_mode, return_indices=True)
+
+
+_WINDOW = 3
+"""Places are counted in rows of three, for windows of 2x2 too."""
+_LOWEST = -65504.0
+"""Less than any feature, in fp16 too."""
+
+
+def max_pool_place(x: Tensor, pooled: Tensor, kernel_size: int) -> Tensor:
+    """Where in its window the first maximum stands, by comparisons alone: 3 * row + column, (N, C, h, w).
+
+    Args:
+        x: (N, C, H, W), what was pooled.
+        pooled: (N, C, h, w), its maxima over windows of ``kernel_size`` with stride 2.
+        kernel_size: 2 or 3.
+    """
+    h, w = pooled.shape[2:]
+    height, width = 2 * h + kernel_size - 2, 2 * w + kernel_size - 2
+    x = F.pad(x, (0, width - x.shape[3], 0, height - x.shape[2]), value=_LOWEST)
+    place = torch.zeros_like(pooled)
+    for row in reversed(range(kernel_size)):
+        for column in reversed(range(kernel_size)):
+            here = x[:, :, row : row + 2 * h : 2, column : column + 2 * w : 2]
+            place = torch.where(here == pooled, float(_WINDOW * row + column), place)
+    return place
+
+
+def unpool_by_place(x: Tensor, place: Tensor, output_size: tuple[int, int]) -> Tensor:
+    """``max_unpool`` without a scatter, for runtimes that have none: each pixel asks the windows it is in.
+
+    Args:
+        x: (N, C, h, w).
+        place: (N, C, h, w), as :func:`max_pool_place` gives it.
+        output_size: (H, W) of the plane before pooling.
+    """
+    # Pixel (2 i, 2 j) may be in four windows; window (i, j) is the latest of them, and asked last.
+    here, before = (0, 1), (1, 0)
+    x_at, place_at = (
+        {
+            (down, right): F.pad(t, (*right, *down), value=fill)
+            for down in (here, before)
+            for right in (here, before)
+        }
+        for t, fill in ((x, 0.0), (place, -1.0))
+    )
+    rows = []
+    for y in (0, 1):
+        pixels = []
+        for column in (0, 1):
+            value = torch.zeros_like(x_at[here, here])
+            for down in (before, here)[y:]:
+                for right in (before, here)[column:]:
+                    wanted = _WINDOW * (2 if down is before else y) + (2 if right is before else column)
+                    value = torch.where(place_at[down, right] == float(wanted), x_at[down, right], value)
+            pixels.append(value)
+        rows.append(torch.stack(pixels, 4).flatten(3))
+    plane = torch.stack(rows, 3).flatten(2, 3)
+    return plane[:, :, : output_size[0], : output_size[1]]

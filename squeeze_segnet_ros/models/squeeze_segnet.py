@@ -127,7 +127,7 @@ class SqueezeSegNet(nn.Module):
         for name, fire in self.encoder.items():
             x = pool_if_due(name, fire(x))
         x = self.inverse_conv10(F.relu(self.conv10(x)))
-        for name, dfire in reversed(self.decoder.items()):
+        for name, dfire in reversed(list(self.decoder.items())):
             x = dfire(unpool_if_due(name, x))
         return self._scores(unpool_if_due("conv1", x), (image.shape[2], image.shape[3]))
 
