@@ -1,4 +1,4 @@
-"""Houses and shops of an English street. The facade stands on y = 0 from x = 0 and faces -y; the house is behind it."""
+"""Houses and shops of an English street. The facade stands on y = 0, from x = 0, and faces -y."""
 
 from __future__ import annotations
 
@@ -41,7 +41,9 @@ def random_style(rng: np.random.Generator, kind: str, walls: int, roofs: int) ->
     if kind == "shops":
         return Style(wall, roof, int(rng.integers(2, 5)), rng.uniform(2.8, 3.3), True, rng.random() < 0.7)
     if kind == "offices":
-        return Style(wall, roof, int(rng.integers(2, 6)), rng.uniform(3.0, 3.5), False, False, rng.random() < 0.7)
+        return Style(
+            wall, roof, int(rng.integers(2, 6)), rng.uniform(3.0, 3.5), False, False, rng.random() < 0.7
+        )
     return Style(wall, roof, int(rng.integers(2, 4)), rng.uniform(2.6, 2.9), bay_windows=rng.random() < 0.4)
 
 
@@ -56,7 +58,10 @@ def building(rng: np.random.Generator, style: Style, width: float, depth: float 
     openings: list[Opening] = []
     bays = max(1, round(width / rng.uniform(2.0, 3.1)))
     pitch = width / bays
-    pane_width, pane_height = min(pitch * 0.55, rng.uniform(0.9, 1.25)), style.floor_height * rng.uniform(0.48, 0.6)
+    pane_width, pane_height = (
+        min(pitch * 0.55, rng.uniform(0.9, 1.25)),
+        style.floor_height * rng.uniform(0.48, 0.6),
+    )
     for floor in range(1 if style.shop else 0, style.floors):
         z = (ground + (floor - 1) * style.floor_height if floor else 0.0) + 0.85
         tall = pane_height * (0.85 if floor == style.floors - 1 and floor > 1 else 1.0)
@@ -125,8 +130,16 @@ def _wall(width: float, height: float, openings: list[Opening]) -> Mesh:
 
 def _reveal(opening: Opening, depth: float) -> Mesh:
     x0, x1, z0, z1 = opening
-    a, b = np.array([(x0, z0), (x1, z0), (x1, z1), (x0, z1)]), np.array([(x1, z0), (x1, z1), (x0, z1), (x0, z0)])
-    corners = np.array([[(p[0], 0, p[1]), (p[0], depth, p[1]), (q[0], depth, q[1]), (q[0], 0, q[1])] for p, q in zip(a, b, strict=True)])
+    a, b = (
+        np.array([(x0, z0), (x1, z0), (x1, z1), (x0, z1)]),
+        np.array([(x1, z0), (x1, z1), (x0, z1), (x0, z0)]),
+    )
+    corners = np.array(
+        [
+            [(p[0], 0, p[1]), (p[0], depth, p[1]), (q[0], depth, q[1]), (q[0], 0, q[1])]
+            for p, q in zip(a, b, strict=True)
+        ]
+    )
     return quads(corners, uv=corners[..., [1, 2]] / WALL_TILE)
 
 
@@ -163,14 +176,24 @@ def _window(
         trims.append(box((x0 - 0.08, -0.02, z1), (x1 + 0.08, 0.05, z1 + 0.16), _STONE))
 
 
-def _door(rng: np.random.Generator, door: Opening, walls: list[Mesh], trims: list[Mesh], glass: list[Mesh]) -> None:
+def _door(
+    rng: np.random.Generator, door: Opening, walls: list[Mesh], trims: list[Mesh], glass: list[Mesh]
+) -> None:
     x0, x1, z0, z1 = door
     walls.append(_reveal(door, 0.16))
-    paint = np.array([(0.03, 0.05, 0.12), (0.18, 0.02, 0.02), (0.02, 0.09, 0.05), (0.02, 0.02, 0.02), (0.5, 0.5, 0.47)])
+    paint = np.array(
+        [(0.03, 0.05, 0.12), (0.18, 0.02, 0.02), (0.02, 0.09, 0.05), (0.02, 0.02, 0.02), (0.5, 0.5, 0.47)]
+    )
     trims.append(box((x0 + 0.06, 0.1, z0), (x1 - 0.06, 0.17, z1 - 0.4), paint[rng.integers(len(paint))]))
     glass.append(_pane((x0 + 0.06, x1 - 0.06, z1 - 0.35, z1 - 0.05), 0.12, (0.03, 0.03, 0.03)))
-    trims += [box((x0, 0.05, z0), (x0 + 0.07, 0.16, z1), _FRAME), box((x1 - 0.07, 0.05, z0), (x1, 0.16, z1), _FRAME)]
-    trims += [box((x0, 0.05, z1 - 0.42), (x1, 0.16, z1 - 0.35), _FRAME), box((x0, 0.05, z1 - 0.06), (x1, 0.16, z1), _FRAME)]
+    trims += [
+        box((x0, 0.05, z0), (x0 + 0.07, 0.16, z1), _FRAME),
+        box((x1 - 0.07, 0.05, z0), (x1, 0.16, z1), _FRAME),
+    ]
+    trims += [
+        box((x0, 0.05, z1 - 0.42), (x1, 0.16, z1 - 0.35), _FRAME),
+        box((x0, 0.05, z1 - 0.06), (x1, 0.16, z1), _FRAME),
+    ]
     trims.append(box((x0 - 0.2, -0.3, 0), (x1 + 0.2, 0.16, 0.12), _STONE))
 
 
@@ -203,11 +226,18 @@ def _shop_front(
     rng: np.random.Generator, width: float, ground: float, trims: list[Mesh], glass: list[Mesh]
 ) -> list[Part]:
     x0, x1, top = 0.25, width - 0.25, ground - 0.45
-    paint = np.array([(0.02, 0.05, 0.03), (0.04, 0.01, 0.01), (0.015, 0.02, 0.05), (0.4, 0.39, 0.36), (0.02, 0.02, 0.02)])
+    paint = np.array(
+        [(0.02, 0.05, 0.03), (0.04, 0.01, 0.01), (0.015, 0.02, 0.05), (0.4, 0.39, 0.36), (0.02, 0.02, 0.02)]
+    )
     color = paint[rng.integers(len(paint))]
     row = int(rng.integers(FASCIAS))
     v0, v1 = row / FASCIAS, (row + 1) / FASCIAS
-    board = [(0.1, -0.12, top), (width - 0.1, -0.12, top), (width - 0.1, -0.06, top + 0.62), (0.1, -0.06, top + 0.62)]
+    board = [
+        (0.1, -0.12, top),
+        (width - 0.1, -0.12, top),
+        (width - 0.1, -0.06, top + 0.62),
+        (0.1, -0.06, top + 0.62),
+    ]
     fascia = quads([board], uv=[[(0, v1), (1, v1), (1, v0), (0, v0)]])
     trims += [box((0.05, -0.14, top - 0.05), (width - 0.05, 0.2, top), color)]
     trims += [box((0.05, -0.2, top + 0.62), (width - 0.05, 0.05, top + 0.7), color)]
@@ -230,7 +260,10 @@ def _shop_front(
     if rng.random() < 0.3:
         tone, z = rng.uniform(0.03, 0.5, 3), top - 0.05
         stripes = np.linspace(x0, x1, 2 * round((x1 - x0) / 0.5) + 1)
-        corners = [[(a, -1.1, z - 0.55), (b, -1.1, z - 0.55), (b, -0.05, z), (a, -0.05, z)] for a, b in zip(stripes, stripes[1:], strict=False)]
+        corners = [
+            [(a, -1.1, z - 0.55), (b, -1.1, z - 0.55), (b, -0.05, z), (a, -0.05, z)]
+            for a, b in zip(stripes, stripes[1:], strict=False)
+        ]
         colors = np.array([tone if index % 2 else np.full(3, 0.6) for index in range(len(corners))])
         trims.append(quads(np.array(corners), colors))
     if rng.random() < 0.45:
@@ -239,10 +272,10 @@ def _shop_front(
         left, right = (index + 0.01) / len(SIGN_FACES), (index + 0.99) / len(SIGN_FACES)
         tall = rng.uniform(0.35, 0.8)
         both = []
-        for sign, u, v in ((1, left, right), (-1, right, left)):
+        for sign, first, last in ((1, left, right), (-1, right, left)):
             plate = [(x + 0.03 * sign, -0.95, z - tall), (x + 0.03 * sign, -0.2, z - tall)]
             plate += [(x + 0.03 * sign, -0.2, z + tall), (x + 0.03 * sign, -0.95, z + tall)]
-            both.append(quads([plate[::sign]], uv=[[(u, 1), (v, 1), (v, 0), (u, 0)][::sign]]))
+            both.append(quads([plate[::sign]], uv=[[(first, 1), (last, 1), (last, 0), (first, 0)][::sign]]))
         parts.append(Part(merge(both), "tex:signs", _SIGN))
         trims.append(box((x - 0.02, -1.0, z + tall), (x + 0.02, 0, z + tall + 0.04), (0.02, 0.02, 0.02)))
     return parts
@@ -275,7 +308,11 @@ def _roof(
         rim = rng.uniform(0.3, 0.9)
         walls += [box((0, 0, height), (width, 0.25, height + rim), tile=WALL_TILE)]
         trims.append(box((-0.05, -0.08, height + rim), (width + 0.05, 0.3, height + rim + 0.1), _STONE))
-        trims.append(quads([[(0, 0, height), (width, 0, height), (width, depth, height), (0, depth, height)]], (0.1,) * 3))
+        trims.append(
+            quads(
+                [[(0, 0, height), (width, 0, height), (width, depth, height), (0, depth, height)]], (0.1,) * 3
+            )
+        )
         if rng.random() < 0.5:
             x = rng.uniform(1, max(1.1, width - 3))
             trims.append(box((x, 3, height), (x + rng.uniform(1.5, 3), 6, height + 2.2), (0.2, 0.2, 0.2)))
@@ -304,7 +341,9 @@ def _roof(
         top = ridge + rng.uniform(0.7, 1.3)
         walls.append(box((x, middle - 0.4, ridge - 1.2), (x + 1.0, middle + 0.4, top), tile=WALL_TILE))
         for dx in (0.2, 0.5, 0.8):
-            trims.append(tube([(x + dx, middle, top), (x + dx, middle, top + 0.35)], 0.11, (0.3, 0.12, 0.07), 8))
+            trims.append(
+                tube([(x + dx, middle, top), (x + dx, middle, top + 0.35)], 0.11, (0.3, 0.12, 0.07), 8)
+            )
     if rng.random() < 0.2 and width > 4:
         x, y = width / 2, 1.2
         z = height + y / middle * rise

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from squeeze_segnet_ros.scenes.film import Film, Lens, Pose
-from squeeze_segnet_ros.scenes.street import Street, random_street
+from squeeze_segnet_ros.scenes.layout import random_street
+from squeeze_segnet_ros.scenes.street import Street
 
 SPEED = 8.0
 """Of the camera in a drive, in m/s."""
@@ -62,12 +63,14 @@ def still(seed: int, lens: Lens | None = None) -> View:
 def drive(seed: int, frames: int, lens: Lens | None = None) -> Callable[[int, float], View]:
     """A drive of ``frames`` pictures at 10 Hz along one lively street.
 
-    Returns a function of the frame's number and a camera's yaw (degrees, to the left of the direction of travel).
+    Returns a function of the frame's number and a camera's yaw in degrees to the left.
     """
     rng = np.random.default_rng([seed, 2])
     street = random_street(seed, SPEED * frames / RATE_HZ + _VIEW_AHEAD, _BEHIND, lively=True)
     phases = rng.uniform(0, 2 * np.pi, 6)
-    film = Film(exposure=0.36, contrast=0.32, saturation=0.92, blur=0.45, noise=0.007, vignette=0.18, veil=0.02)
+    film = Film(
+        exposure=0.36, contrast=0.32, saturation=0.92, blur=0.45, noise=0.007, vignette=0.18, veil=0.02
+    )
 
     def view(frame: int, yaw: float = 0.0) -> View:
         time = frame / RATE_HZ
@@ -79,7 +82,9 @@ def drive(seed: int, frames: int, lens: Lens | None = None) -> Callable[[int, fl
         bounce = np.sin(2 * np.pi * 1.3 * time + phases[2]) + 0.6 * np.sin(2 * np.pi * 2.1 * time + phases[3])
         pose = Pose(
             street.path.locate(s, d, 1.35 + 0.008 * bounce),
-            float(street.path.heading(s + 3)) + float(slope) + np.radians(yaw + 0.25 * np.sin(0.9 * time + phases[4])),
+            float(street.path.heading(s + 3))
+            + float(slope)
+            + np.radians(yaw + 0.25 * np.sin(0.9 * time + phases[4])),
             np.radians(0.4 + 0.14 * bounce),
             np.radians(0.25 * np.sin(1.7 * time + phases[5])),
         )

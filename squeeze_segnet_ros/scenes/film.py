@@ -24,7 +24,7 @@ class Lens:
 
 @dataclass(frozen=True)
 class Pose:
-    """Position in the world (meters) and angles in radians: ``yaw`` to the left, ``pitch`` up, ``roll`` clockwise."""
+    """Position in the world (meters) and radians: ``yaw`` to the left, ``pitch`` up, ``roll`` clockwise."""
 
     position: np.ndarray
     yaw: float
@@ -41,7 +41,7 @@ class Pose:
 
 @dataclass(frozen=True)
 class Film:
-    """How a picture is developed. ``exposure`` is the sRGB value, 0..1, that the median of the street gets."""
+    """How a picture is developed. ``exposure`` is the sRGB value, 0..1, that the street's median gets."""
 
     exposure: float = 0.34
     contrast: float = 0.35
@@ -78,7 +78,7 @@ class Film:
         light = np.minimum(radiance * gain, 4.0).astype(np.float32)
         light *= np.array([1 + self.warmth, 1.0, 1 - self.warmth], np.float32)
         light += self.veil * cv2.GaussianBlur(light, (0, 0), columns / 10)
-        light = cv2.GaussianBlur(light, (0, 0), self.blur * columns / 480)
+        light = np.asarray(cv2.GaussianBlur(light, (0, 0), self.blur * columns / 480), np.float32)
         y, x = np.mgrid[-1 : 1 : rows * 1j, -1 : 1 : columns * 1j]
         light *= (1 - self.vignette * (x**2 + y**2) / 2).astype(np.float32)[..., None]
         grain = rng.standard_normal((*light.shape[:2], 3)).astype(np.float32)
@@ -103,8 +103,8 @@ def hazy(radiance: np.ndarray, depth: np.ndarray, haze: float, sky: np.ndarray) 
 def denoise(radiance: np.ndarray, albedo: np.ndarray, normal: np.ndarray, depth: np.ndarray) -> np.ndarray:
     """Smooths the light, not the surfaces: an edge-avoiding wavelet filter over radiance / albedo.
 
-    All arguments are float (H, W, 3), but ``depth`` (H, W). A pixel takes from its neighbors as far as normal,
-    depth and albedo agree.
+    All are float (H, W, 3), but ``depth`` (H, W). A pixel takes from its neighbors as far as normal, depth
+    and albedo agree.
     """
     base = np.maximum(albedo, 0) + 0.03
     light = np.minimum(radiance / base, 60.0).astype(np.float32)
@@ -112,7 +112,9 @@ def denoise(radiance: np.ndarray, albedo: np.ndarray, normal: np.ndarray, depth:
     calm = np.stack([cv2.medianBlur(np.ascontiguousarray(light[..., c]), 5) for c in range(3)], -1)
     light = np.where(light.mean(2, keepdims=True) > 2.5 * calm.mean(2, keepdims=True) + 0.05, calm, light)
     near = np.log1p(depth).astype(np.float32)
-    guide = np.concatenate([normal * 2.2, near[..., None] * 6.0, np.sqrt(np.maximum(albedo, 0)) * 3.0], 2).astype(np.float32)
+    guide = np.concatenate(
+        [normal * 2.2, near[..., None] * 6.0, np.sqrt(np.maximum(albedo, 0)) * 3.0], 2
+    ).astype(np.float32)
     for level in range(4):
         step = 1 << level
         total, weights = np.zeros_like(light), np.zeros(light.shape[:2], np.float32)

@@ -1,11 +1,22 @@
-"""What stands along a street: trees, hedges, lamp posts, traffic lights, signs, fences, bollards. Origin on the ground."""
+"""What stands along a street: trees, hedges, lamps, signals, signs, fences. Origin on the ground."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from squeeze_segnet_ros.labels import CAMVID, UNLABELLED
-from squeeze_segnet_ros.scenes.meshes import Mesh, Part, box, boxes, disc, ellipsoid, merge, quads, tube, tubes
+from squeeze_segnet_ros.scenes.meshes import (
+    Mesh,
+    Part,
+    box,
+    boxes,
+    disc,
+    ellipsoid,
+    merge,
+    quads,
+    tube,
+    tubes,
+)
 from squeeze_segnet_ros.scenes.textures import SIGN_FACES
 
 _TREE, _POLE, _SIGN, _FENCE = (CAMVID.names.index(name) for name in ("tree", "pole", "sign", "fence"))
@@ -21,20 +32,31 @@ def tree(rng: np.random.Generator, height: float, season: str) -> list[Part]:
     bark = np.asarray(_BARK) * rng.uniform(0.7, 1.5)
     thick, thin = [limb for limb in limbs if limb[2]], [limb for limb in limbs if not limb[2]]
     wood = [
-        tubes(np.array([points for points, _, _ in group]), np.array([radii for _, radii, _ in group]), bark, sides)
+        tubes(
+            np.array([points for points, _, _ in group]),
+            np.array([radii for _, radii, _ in group]),
+            bark,
+            sides,
+        )
         for group, sides in ((thick, 7), (thin, 3))
         if group
     ]
     parts = [Part(merge(wood), "matte", _TREE)]
     if season == "bare":
         # At this distance a bare crown is a veil; people label it as one.
-        veil = [ellipsoid(tip, rng.uniform(0.04, 0.06) * height, sides=6) for tip in tips[:: max(1, len(tips) // 160)]]
+        veil = [
+            ellipsoid(tip, rng.uniform(0.04, 0.06) * height, sides=6)
+            for tip in tips[:: max(1, len(tips) // 160)]
+        ]
         return [*parts, Part(merge(veil), "matte", _TREE, "labels")]
     hue = np.array([0.18, 0.25, 0.07]) if season == "summer" else np.array([0.4, 0.24, 0.07])
     hue = hue * rng.uniform(0.7, 1.25) * (1 + rng.normal(0, 0.1, 3))
     center = np.array([0, 0, 0.66 * height])
     blobs = np.concatenate([tips, center + rng.normal(0, 0.13, (30, 3)) * height * [1, 1, 0.9]])
-    return [*parts, Part(leaves(rng, blobs, 0.075 * height, 5500, 0.034 * height + 0.06, hue, center), "matte", _TREE)]
+    return [
+        *parts,
+        Part(leaves(rng, blobs, 0.075 * height, 5500, 0.034 * height + 0.06, hue, center), "matte", _TREE),
+    ]
 
 
 def leaves(
@@ -75,7 +97,9 @@ def hedge(rng: np.random.Generator, length: float, height: float, depth: float =
     """A hedge along +x from the origin."""
     count = int(220 * length)
     mesh = _leafy_box(rng, np.array([0, -depth / 2, 0]), np.array([length, depth / 2, height]), count)
-    core = box((0.08, -depth / 2 + 0.1, 0), (length - 0.08, depth / 2 - 0.1, height - 0.1), (0.012, 0.016, 0.006))
+    core = box(
+        (0.08, -depth / 2 + 0.1, 0), (length - 0.08, depth / 2 - 0.1, height - 0.1), (0.012, 0.016, 0.006)
+    )
     return [Part(merge([mesh, core]), "matte", _TREE)]
 
 
@@ -136,7 +160,13 @@ def _branches(
             spread = rng.uniform(0.35, 0.85)
             heading = direction * (1 - 0.35 * spread) + out * spread + [0, 0, 0.16]
             base = start + (end - start) * (1.0 if child < 2 else rng.uniform(0.55, 0.95))
-            grow(base, heading / np.linalg.norm(heading), length * rng.uniform(0.6, 0.82), thin * 0.66, level + 1)
+            grow(
+                base,
+                heading / np.linalg.norm(heading),
+                length * rng.uniform(0.6, 0.82),
+                thin * 0.66,
+                level + 1,
+            )
 
     lean = np.array([*rng.normal(0, 0.04, 2), 1.0])
     grow(np.zeros(3), lean / np.linalg.norm(lean), 0.3 * height, 0.021 * height, 0)
@@ -146,7 +176,9 @@ def _branches(
 def lamp_post(rng: np.random.Generator, height: float = 8.0) -> list[Part]:
     """A street lamp whose arm reaches along +x."""
     color = np.asarray(_STEEL) * rng.uniform(0.5, 1.6)
-    arm = np.array([(0, 0, height - 0.5), (0.1, 0, height - 0.15), (0.5, 0, height + 0.05), (1.4, 0, height + 0.15)])
+    arm = np.array(
+        [(0, 0, height - 0.5), (0.1, 0, height - 0.15), (0.5, 0, height + 0.05), (1.4, 0, height + 0.15)]
+    )
     meshes = [
         tube([(0, 0, 0), (0, 0, 1.3)], 0.10, color, 10),
         tube([(0, 0, 1.3), (0, 0, height - 0.4)], [0.07, 0.055], color, 8),
@@ -157,10 +189,14 @@ def lamp_post(rng: np.random.Generator, height: float = 8.0) -> list[Part]:
 
 
 def traffic_light(rng: np.random.Generator, lit: int) -> list[Part]:
-    """A signal that faces +x; ``lit`` counts from red (0) to green (2). Heads are signs, the mast is a pole."""
-    head = [box((-0.12, -0.17, 2.35), (0.1, 0.17, 3.3), _BLACK), box((-0.02, -0.27, 2.2), (0.0, 0.27, 3.45), _BLACK)]
+    """A signal that faces +x; ``lit`` counts from red (0) to green (2). A sign on a pole, in CamVid."""
+    head = [
+        box((-0.12, -0.17, 2.35), (0.1, 0.17, 3.3), _BLACK),
+        box((-0.02, -0.27, 2.2), (0.0, 0.27, 3.45), _BLACK),
+    ]
     colors = ((1.0, 0.03, 0.02), (1.0, 0.45, 0.02), (0.05, 1.0, 0.45))
-    lamps, dark = [], []
+    lamps: list[Mesh] = []
+    dark: list[Mesh] = []
     for index, z in enumerate((3.12, 2.83, 2.54)):
         on = index == lit
         color = np.asarray(colors[index]) * (1.0 if on else 0.06)
@@ -186,7 +222,12 @@ def sign(rng: np.random.Generator, face: str, height: float = 2.4) -> list[Part]
         back = disc((0.04, 0, height), 0.36, (0.2,) * 3, np.pi, 24)
     else:
         w, h = {"give_way": (0.4, 0.35), "parking": (0.3, 0.3), "board": (0.8, 0.55)}.get(face, (0.6, 0.9))
-        corners = [(0.05, w, height + h), (0.05, -w, height + h), (0.05, -w, height - h), (0.05, w, height - h)]
+        corners = [
+            (0.05, w, height + h),
+            (0.05, -w, height + h),
+            (0.05, -w, height - h),
+            (0.05, w, height - h),
+        ]
         uv = np.array([[right, 0], [left, 0], [left, 1], [right, 1]])
         if face == "give_way":
             middle = (left + right) / 2
@@ -195,7 +236,10 @@ def sign(rng: np.random.Generator, face: str, height: float = 2.4) -> list[Part]
         plate = quads([corners[::-1]], uv=[uv[::-1]])
         back = quads([[(x - 0.012, y, z) for x, y, z in corners]], (0.2,) * 3)
     posts = [-0.6, 0.6] if face == "board" else [0.0]
-    mast = [tube([(0, y, 0), (0, y, height + 0.2)], 0.04, np.asarray(_STEEL) * rng.uniform(0.6, 1.3), 8) for y in posts]
+    mast = [
+        tube([(0, y, 0), (0, y, height + 0.2)], 0.04, np.asarray(_STEEL) * rng.uniform(0.6, 1.3), 8)
+        for y in posts
+    ]
     return [Part(plate, "tex:signs", _SIGN), Part(back, "matte", _SIGN), Part(merge(mast), "matte", _POLE)]
 
 
@@ -210,7 +254,9 @@ def bollard(rng: np.random.Generator) -> list[Part]:
 def bin_(rng: np.random.Generator) -> list[Part]:
     """A litter bin, which has no class in CamVid."""
     color = ((0.02, 0.05, 0.03), (0.03, 0.03, 0.03), (0.2, 0.02, 0.02))[rng.integers(3)]
-    return [Part(tube([(0, 0, 0), (0, 0, 0.95), (0, 0, 1.05)], [0.27, 0.3, 0.15], color, 12), "paint", UNLABELLED)]
+    return [
+        Part(tube([(0, 0, 0), (0, 0, 0.95), (0, 0, 1.05)], [0.27, 0.3, 0.15], color, 12), "paint", UNLABELLED)
+    ]
 
 
 def railing(rng: np.random.Generator, length: float, height: float = 1.05) -> list[Part]:
@@ -232,5 +278,7 @@ def board_fence(rng: np.random.Generator, length: float, height: float = 1.7) ->
     low = np.stack([x, 0 * x - 0.015, 0 * x], 1)
     high = np.stack([x + 0.14, 0 * x + 0.015, height + rng.normal(0, 0.01, len(x))], 1)
     meshes = [boxes(low, high, base * rng.uniform(0.75, 1.25, (len(x), 1)))]
-    meshes += [box((x, -0.06, 0), (x + 0.1, 0.06, height + 0.08), base * 0.8) for x in np.arange(0, length, 1.8)]
+    meshes += [
+        box((x, -0.06, 0), (x + 0.1, 0.06, height + 0.08), base * 0.8) for x in np.arange(0, length, 1.8)
+    ]
     return [Part(merge(meshes), "matte", _FENCE)]

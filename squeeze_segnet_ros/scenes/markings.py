@@ -29,7 +29,14 @@ def random_markings(rng: np.random.Generator, half_width: float, parking: tuple[
     """Lines that suit a road of this width."""
     dash, gap = ((2.0, 4.0), (4.0, 2.0), (1.0, 5.0))[rng.integers(3)]
     edge = str(rng.choice(["double yellow", "single yellow", "white", "none"], p=[0.4, 0.25, 0.1, 0.25]))
-    return Markings(dash, gap, edge, half_width > 4 and not any(parking) and rng.random() < 0.5, parking, rng.random() < 0.3)
+    return Markings(
+        dash,
+        gap,
+        edge,
+        half_width > 4 and not any(parking) and rng.random() < 0.5,
+        parking,
+        rng.random() < 0.3,
+    )
 
 
 def road(
@@ -41,7 +48,7 @@ def road(
     crossing: float | None,
     signals: float | None,
 ) -> np.ndarray:
-    """A road as uint8 (H, W, 3) sRGB: rows run along it from its start, columns from its right to its left edge.
+    """A road as uint8 (H, W, 3) sRGB: rows run along it, columns from its right to its left edge.
 
     ``tone`` is the asphalt's sRGB value; a zebra ``crossing`` and a stop line for ``signals`` stand at these
     distances from the start.
@@ -53,19 +60,29 @@ def road(
     cover = np.zeros(shape, np.float32)
 
     def bar(s0: float, s1: float, d0: float, d1: float, color: tuple[float, float, float] = _WHITE) -> None:
-        rows, columns = slice(*_span(s0, s1, scale, shape[0])), slice(*_span(d0 + half_width, d1 + half_width, scale, shape[1]))
+        rows, columns = (
+            slice(*_span(s0, s1, scale, shape[0])),
+            slice(*_span(d0 + half_width, d1 + half_width, scale, shape[1])),
+        )
         paint[rows, columns], cover[rows, columns] = color, 1.0
 
     def band(s0: float, s1: float, d0: float, d1: float, color: np.ndarray, strength: float) -> None:
-        rows, columns = slice(*_span(s0, s1, scale, shape[0])), slice(*_span(d0 + half_width, d1 + half_width, scale, shape[1]))
+        rows, columns = (
+            slice(*_span(s0, s1, scale, shape[0])),
+            slice(*_span(d0 + half_width, d1 + half_width, scale, shape[1])),
+        )
         surface[rows, columns] *= 1 - strength + strength * color / tone
 
     if lines.cycle_lane:
-        tint = np.array([0.42, 0.2, 0.17], np.float32) if rng.random() < 0.6 else np.array([0.2, 0.35, 0.24], np.float32)
+        tint = (
+            np.array([0.42, 0.2, 0.17], np.float32)
+            if rng.random() < 0.6
+            else np.array([0.2, 0.35, 0.24], np.float32)
+        )
         for side in (-1, 1):
-            edges = sorted((side * (half_width - 1.4), side * half_width))
+            low, high = sorted((side * (half_width - 1.4), side * half_width))
             if rng.random() < 0.6:
-                band(0, length, *edges, tint, 0.7)
+                band(0, length, low, high, tint, 0.7)
             for s in np.arange(0, length, 6.0):
                 bar(s, s + 4, side * (half_width - 1.4) - 0.06, side * (half_width - 1.4) + 0.06)
     clear = [(at - 14, at + 14) for at in (crossing,) if at is not None]
@@ -73,7 +90,9 @@ def road(
         if not any(a < s < b for a, b in clear):
             bar(s, s + lines.dash, -0.06, 0.06)
     for side in (-1, 1):
-        offsets = {"double yellow": (0.2, 0.38), "single yellow": (0.25,), "white": (0.25,), "none": ()}[lines.edge]
+        offsets = {"double yellow": (0.2, 0.38), "single yellow": (0.25,), "white": (0.25,), "none": ()}[
+            lines.edge
+        ]
         for offset in offsets:
             d = side * (half_width - offset)
             bar(0, length, d - 0.045, d + 0.045, _WHITE if lines.edge == "white" else _YELLOW)
@@ -93,11 +112,17 @@ def road(
         bar(signals - 0.4, signals - 0.1, 0.0, half_width - 0.1)
     if lines.words:
         for s in np.arange(rng.uniform(8, 30), length - 8, 45.0):
-            _word(paint, cover, str(rng.choice(["SLOW", "KEEP CLEAR"])), s * scale, (1.5 * half_width - 0.2) * scale)
+            _word(
+                paint,
+                cover,
+                str(rng.choice(["SLOW", "KEEP CLEAR"])),
+                s * scale,
+                (1.5 * half_width - 0.2) * scale,
+            )
     wear = textures.noise(rng, shape, (max(2, shape[0] // 100), 4), 6, 0.65)
     alpha = cover * np.clip(0.82 - 0.22 * np.maximum(wear + 0.3, 0), 0.08, 1)
-    alpha = cv2.GaussianBlur(alpha, (0, 0), 0.7)[..., None]
-    return (np.clip(surface * (1 - alpha) + paint * alpha, 0, 1) * 255 + 0.5).astype(np.uint8)
+    opacity = np.asarray(cv2.GaussianBlur(alpha, (0, 0), 0.7))[..., None]
+    return (np.clip(surface * (1 - opacity) + paint * opacity, 0, 1) * 255 + 0.5).astype(np.uint8)
 
 
 def _span(start: float, stop: float, scale: int, size: int) -> tuple[int, int]:

@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
+from numpy.typing import ArrayLike
 
-Color = Sequence[float]
+Color = Sequence[float] | np.ndarray
 Point = Sequence[float] | np.ndarray
 Shown = Literal["both", "picture", "labels"]
 WHITE = (1.0, 1.0, 1.0)
@@ -41,7 +42,7 @@ class Mesh:
 
 @dataclass(frozen=True)
 class Part:
-    """A mesh with what it is made of (a key of the renderer's materials or ``tex:<texture>``) and its class id.
+    """A mesh, what it is made of (a material of the renderer or ``tex:<texture>``), and its class id.
 
     ``shown`` limits it to the picture or to the label image: annotators fill the gaps of railings, spokes and
     bare twigs, so a part that only labels see stands in for those.
@@ -80,8 +81,11 @@ def merge(meshes: Sequence[Mesh]) -> Mesh:
     )
 
 
-def quads(corners: np.ndarray, color: Color = WHITE, uv: np.ndarray | None = None) -> Mesh:
-    """Flat quads: ``corners`` float (N, 4, 3) counter-clockwise, ``uv`` float (N, 4, 2)."""
+def quads(corners: ArrayLike, color: Color = WHITE, uv: ArrayLike | None = None) -> Mesh:
+    """Flat quads: ``corners`` float (N, 4, 3) counter-clockwise, ``uv`` float (N, 4, 2).
+
+    ``color`` is one for all, or one for each, float (N, 3).
+    """
     corners = np.asarray(corners, float).reshape(-1, 4, 3)
     normals = np.cross(corners[:, 2] - corners[:, 0], corners[:, 3] - corners[:, 1])
     normals /= np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-12)
@@ -89,7 +93,9 @@ def quads(corners: np.ndarray, color: Color = WHITE, uv: np.ndarray | None = Non
     faces = np.concatenate([base + [0, 1, 2], base + [0, 2, 3]])
     flat_uv = np.zeros((len(corners) * 4, 2)) if uv is None else np.asarray(uv, float).reshape(-1, 2)
     colors = np.asarray(color, float)
-    colors = np.repeat(colors, 4, axis=0) if colors.ndim == 2 else np.broadcast_to(colors, (len(corners) * 4, 3))
+    colors = (
+        np.repeat(colors, 4, axis=0) if colors.ndim == 2 else np.broadcast_to(colors, (len(corners) * 4, 3))
+    )
     return Mesh(corners.reshape(-1, 3), faces, np.repeat(normals, 4, axis=0), flat_uv, colors)
 
 
@@ -111,10 +117,12 @@ def box(low: Point, high: Point, color: Color = WHITE, tile: float = 1.0) -> Mes
     return boxes(np.asarray(low, float)[None], np.asarray(high, float)[None], color, tile)
 
 
-def boxes(low: np.ndarray, high: np.ndarray, color: Color | np.ndarray = WHITE, tile: float = 1.0) -> Mesh:
-    """Axis-aligned boxes with corners ``low`` and ``high``, float (N, 3); one color or one for each, (N, 3)."""
+def boxes(low: np.ndarray, high: np.ndarray, color: Color = WHITE, tile: float = 1.0) -> Mesh:
+    """Axis-aligned boxes with corners ``low`` and ``high``, float (N, 3); one color or (N, 3)."""
     corners = low[:, None, None] + _BOX * (high - low)[:, None, None]
-    uv = np.concatenate([corners[:, :2][..., [1, 2]], corners[:, 2:4][..., [0, 2]], corners[:, 4:][..., [0, 1]]], 1)
+    uv = np.concatenate(
+        [corners[:, :2][..., [1, 2]], corners[:, 2:4][..., [0, 2]], corners[:, 4:][..., [0, 1]]], 1
+    )
     colors = np.repeat(np.broadcast_to(np.asarray(color, float), low.shape), 6, axis=0)
     return quads(corners, colors, uv / tile)
 
@@ -157,7 +165,9 @@ def _grid_normals(points: np.ndarray) -> np.ndarray:
     return total.reshape(-1, 3)
 
 
-def tube(points: Sequence[Point] | np.ndarray, radii: Sequence[float] | float, color: Color = WHITE, sides: int = 8) -> Mesh:
+def tube(
+    points: ArrayLike, radii: Sequence[float] | np.ndarray | float, color: Color = WHITE, sides: int = 8
+) -> Mesh:
     """A round tube through ``points`` with one radius per point."""
     path = np.asarray(points, float)
     return tubes(path[None], np.broadcast_to(np.asarray(radii, float), len(path))[None], color, sides)

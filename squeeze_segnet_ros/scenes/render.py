@@ -27,16 +27,27 @@ _ADAPTATION = 0.12
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declares the command line."""
     modes = parser.add_subparsers(dest="mode", required=True, metavar="what")
-    for name, text in (("drive", "a drive through one street, as a bag"), ("stills", "independent scenes, as files")):
+    for name, text in (
+        ("drive", "a drive through one street, as a bag"),
+        ("stills", "independent scenes, as files"),
+    ):
         mode = modes.add_parser(name, help=text, description=text)
-        mode.add_argument("--seed", type=int, default=1, help="equal seeds give equal scenes (default %(default)s)")
+        mode.add_argument(
+            "--seed", type=int, default=1, help="equal seeds give equal scenes (default %(default)s)"
+        )
         mode.add_argument("--output", type=Path, required=True, help="folder to write")
-        mode.add_argument("--samples", type=int, default=8, help="light paths per pixel (default %(default)s)")
+        mode.add_argument(
+            "--samples", type=int, default=8, help="light paths per pixel (default %(default)s)"
+        )
         mode.add_argument("--size", type=_size, default=(480, 360), metavar="WxH", help="default 480x360")
         if name == "drive":
             mode.add_argument("--frames", type=int, default=110, help="at 10 Hz (default %(default)s)")
-            mode.add_argument("--cameras", type=int, default=1, help=f"1..{len(CAMERAS)}, the front one first")
-            mode.add_argument("--quality", type=int, default=92, help="of the jpeg images (default %(default)s)")
+            mode.add_argument(
+                "--cameras", type=int, default=1, help=f"1..{len(CAMERAS)}, the front one first"
+            )
+            mode.add_argument(
+                "--quality", type=int, default=92, help="of the jpeg images (default %(default)s)"
+            )
         else:
             mode.add_argument("--count", type=int, default=100, help="number of scenes (default %(default)s)")
 
@@ -44,9 +55,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Renders what was asked for; returns 0. Raises SegmentationError with one line for bad input."""
     if args.seed < 0 or args.samples < 1:
-        raise ConfigError(f"--seed {args.seed} --samples {args.samples}: needs a seed >= 0 and at least 1 sample")
+        raise ConfigError(
+            f"--seed {args.seed} --samples {args.samples}: needs a seed >= 0 and at least 1 sample"
+        )
     mitsuba()
-    lens = Lens(*args.size, focal=args.size[0] * 440 / 480)
+    width, height = args.size
+    lens = Lens(width, height, focal=width * Lens.focal / Lens.width)
     if args.mode == "stills":
         _stills(args, lens)
     else:
@@ -89,10 +103,20 @@ def _drive(args: argparse.Namespace, lens: Lens) -> None:
                 image, labels, gains[name] = picture(renderer, view, args.samples, seed, gains.get(name))
                 topic, frame_id = f"/camera/{name}", f"camera_{name}_optical_frame"
                 bag.write_camera_info(
-                    f"{topic}/camera_info", stamp, frame_id, lens.width, lens.height, focal=(lens.focal, lens.focal)
+                    f"{topic}/camera_info",
+                    stamp,
+                    frame_id,
+                    lens.width,
+                    lens.height,
+                    focal=(lens.focal, lens.focal),
                 )
                 bag.write_image(
-                    f"{topic}/image_raw/compressed", stamp, frame_id, image, format="jpeg", quality=args.quality
+                    f"{topic}/image_raw/compressed",
+                    stamp,
+                    frame_id,
+                    image,
+                    format="jpeg",
+                    quality=args.quality,
                 )
                 bag.write_image(f"{topic}/label_truth", stamp, frame_id, labels, format="png")
 
@@ -118,7 +142,7 @@ def _write(path: Path, image: np.ndarray) -> None:
     """Writes under another name first, so that nobody reads half a file."""
     hidden = path.with_name(f".{path.name}.{os.getpid()}.png")
     cv2.imwrite(str(hidden), image)
-    os.replace(hidden, path)
+    hidden.replace(path)
 
 
 def _size(text: str) -> tuple[int, int]:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import glob
 import os
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -45,19 +45,19 @@ def _find_llvm() -> None:
     if os.environ.get("DRJIT_LIBLLVM_PATH"):
         return
     found: dict[int, str] = {}
-    for pattern in ("/usr/lib/*/libLLVM*.so*", "/usr/lib/llvm-*/lib/libLLVM*.so*", "/usr/lib64/libLLVM*.so*"):
-        for path in glob.glob(pattern):
-            version = re.search(r"libLLVM(?:\.so\.|-)(\d+)", path)
+    for pattern in ("lib/*/libLLVM*.so*", "lib/llvm-*/lib/libLLVM*.so*", "lib64/libLLVM*.so*"):
+        for path in Path("/usr").glob(pattern):
+            version = re.search(r"libLLVM(?:\.so\.|-)(\d+)", path.name)
             if version:
-                found[int(version[1])] = path
+                found[int(version[1])] = str(path)
     if found and max(found) >= _MIN_LLVM:
         os.environ["DRJIT_LIBLLVM_PATH"] = found[max(found)]
 
 
 @dataclass(frozen=True)
 class Shot:
-    """What the camera received: radiance, albedo and normal float (H, W, 3), depth float (H, W) in meters with 0
-    for the sky, and the labels uint8 (H, W) at the pixels' centers."""
+    """What the camera received: radiance, albedo and normal float (H, W, 3), depth float (H, W) in meters,
+    0 for the sky, and the labels uint8 (H, W) at the pixels' centers."""
 
     radiance: np.ndarray
     albedo: np.ndarray
@@ -82,9 +82,15 @@ class Renderer:
         mi, moving = self._mi, list(moving)
         shapes = {**self._static, **self._shapes("moving", moving)}
         scene = mi.load_dict({"type": "scene", **self._emitters, **shapes})
-        aovs = {"type": "aov", "aovs": "a:albedo,n:sh_normal,d:depth", "path": {"type": "path", "max_depth": _MAX_DEPTH}}
+        aovs = {
+            "type": "aov",
+            "aovs": "a:albedo,n:sh_normal,d:depth",
+            "path": {"type": "path", "max_depth": _MAX_DEPTH},
+        }
         sensor = self._sensor(pose, lens, {"type": "independent", "sample_count": samples}, "gaussian")
-        image = np.array(mi.render(scene, sensor=sensor, integrator=mi.load_dict(aovs), spp=samples, seed=seed))
+        image = np.array(
+            mi.render(scene, sensor=sensor, integrator=mi.load_dict(aovs), spp=samples, seed=seed)
+        )
         image = np.nan_to_num(image, nan=0.0, posinf=0.0, neginf=0.0)
         labels = self._labels([*self._parts, *moving], pose, lens)
         return Shot(image[..., :3], image[..., 3:6], image[..., 6:9], image[..., 9], labels)
@@ -94,7 +100,9 @@ class Renderer:
         mi = self._mi
         parts = [part for part in parts if part.shown != "picture"]
         whole = merge([part.mesh for part in parts])
-        table = np.repeat([part.label for part in parts], [len(part.mesh.faces) for part in parts]).astype(np.uint8)
+        table = np.repeat([part.label for part in parts], [len(part.mesh.faces) for part in parts]).astype(
+            np.uint8
+        )
         shape = mi.Mesh("labels", len(whole.vertices), len(whole.faces))
         fields = mi.traverse(shape)
         fields["vertex_positions"] = _flat(whole.vertices, np.float32)
@@ -103,7 +111,9 @@ class Renderer:
         scene = mi.load_dict({"type": "scene", "labels": shape})
         sampler = {"type": "stratified", "sample_count": 1, "jitter": False}
         integrator = mi.load_dict({"type": "aov", "aovs": "triangle:prim_index,depth:depth"})
-        image = np.array(mi.render(scene, sensor=self._sensor(pose, lens, sampler, "box"), integrator=integrator, spp=1))
+        image = np.array(
+            mi.render(scene, sensor=self._sensor(pose, lens, sampler, "box"), integrator=integrator, spp=1)
+        )
         index = np.clip(np.rint(image[..., -2]).astype(int), 0, len(table) - 1)
         return np.where(image[..., -1] > 0, table[index], np.uint8(_SKY)).astype(np.uint8)
 
@@ -134,7 +144,14 @@ class Renderer:
 
     def _make_materials(self, images: dict[str, np.ndarray]) -> dict[str, Any]:
         color = {"type": "mesh_attribute", "name": "vertex_color"}
-        paint = {"type": "principled", "base_color": color, "roughness": 0.25, "specular": 0.6, "clearcoat": 0.8, "clearcoat_gloss": 0.95}
+        paint = {
+            "type": "principled",
+            "base_color": color,
+            "roughness": 0.25,
+            "specular": 0.6,
+            "clearcoat": 0.8,
+            "clearcoat_gloss": 0.95,
+        }
         glass = {"type": "principled", "base_color": color, "roughness": 0.12, "specular": 1.0}
         kinds: dict[str, dict[str, Any]] = {
             "matte": {"type": "diffuse", "reflectance": color},
@@ -143,7 +160,11 @@ class Renderer:
             "glass": glass,
         }
         for name, image in images.items():
-            texture = {"type": "bitmap", "bitmap": self._mi.Bitmap(np.ascontiguousarray(image)), "wrap_mode": "repeat"}
+            texture = {
+                "type": "bitmap",
+                "bitmap": self._mi.Bitmap(np.ascontiguousarray(image)),
+                "wrap_mode": "repeat",
+            }
             kinds[f"tex:{name}"] = {"type": "diffuse", "reflectance": texture}
         return {name: self._mi.load_dict({"type": "twosided", "inner": kind}) for name, kind in kinds.items()}
 
@@ -154,7 +175,11 @@ class Renderer:
         emitters: dict[str, Any] = {"sky": mi.load_dict(sky)}
         if light.irradiance > 0:
             white = [light.irradiance * c for c in (1.0, 0.94, 0.84)]
-            sun = {"type": "directional", "direction": (-light.sun).tolist(), "irradiance": {"type": "rgb", "value": white}}
+            sun = {
+                "type": "directional",
+                "direction": (-light.sun).tolist(),
+                "irradiance": {"type": "rgb", "value": white},
+            }
             emitters["sun"] = mi.load_dict(sun)
         return emitters
 
@@ -176,9 +201,16 @@ class Renderer:
         if material == "light":
             # Seen, but not sampled: a lamp by day lights nothing.
             radiance = {"type": "mesh_attribute", "name": "vertex_color"}
-            properties["emitter"] = mi.load_dict({"type": "area", "radiance": radiance, "sampling_weight": 0.0})
+            properties["emitter"] = mi.load_dict(
+                {"type": "area", "radiance": radiance, "sampling_weight": 0.0}
+            )
         shape = mi.Mesh(
-            name, len(mesh.vertices), len(mesh.faces), has_vertex_normals=True, has_vertex_texcoords=True, props=properties
+            name,
+            len(mesh.vertices),
+            len(mesh.faces),
+            has_vertex_normals=True,
+            has_vertex_texcoords=True,
+            props=properties,
         )
         shape.add_attribute("vertex_color", 3, _flat(mesh.colors, np.float32))
         fields = mi.traverse(shape)
@@ -192,4 +224,3 @@ class Renderer:
 
 def _flat(array: np.ndarray, dtype: Any) -> np.ndarray:
     return np.ascontiguousarray(array, dtype).ravel()
-

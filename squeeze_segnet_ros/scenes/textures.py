@@ -8,11 +8,13 @@ import cv2
 import numpy as np
 
 Rng = np.random.Generator
-Color = Sequence[float]
+Color = Sequence[float] | np.ndarray
 
 
-def noise(rng: Rng, shape: tuple[int, int], cells: tuple[int, int], octaves: int = 4, gain: float = 0.5) -> np.ndarray:
-    """Tileable fractal noise of mean 0 and deviation 1, float (H, W); ``cells`` counts the coarsest octave's."""
+def noise(
+    rng: Rng, shape: tuple[int, int], cells: tuple[int, int], octaves: int = 4, gain: float = 0.5
+) -> np.ndarray:
+    """Tileable fractal noise of mean 0 and deviation 1, float (H, W); ``cells`` are the coarsest octave's."""
     total = np.zeros(shape, np.float32)
     for octave in range(octaves):
         rows, columns = (min(n << octave, size) for n, size in zip(cells, shape, strict=True))
@@ -25,13 +27,19 @@ def noise(rng: Rng, shape: tuple[int, int], cells: tuple[int, int], octaves: int
     return (total - total.mean()) / max(float(total.std()), 1e-6)
 
 
-def _finish(base: Color | np.ndarray, shade: np.ndarray) -> np.ndarray:
+def _finish(base: Color, shade: np.ndarray) -> np.ndarray:
     color = np.asarray(base, np.float32) * shade[..., None]
     return (np.clip(color, 0, 1) * 255 + 0.5).astype(np.uint8)
 
 
 def _write(
-    image: np.ndarray, text: str, place: tuple[int, int], font: int, scale: float, color: Color, thickness: int
+    image: np.ndarray,
+    text: str,
+    place: tuple[int, int],
+    font: int,
+    scale: float,
+    color: Color,
+    thickness: int,
 ) -> None:
     """Writes on a float image; OpenCV does so on bytes only."""
     mask = np.zeros(image.shape[:2], np.uint8)
@@ -50,7 +58,7 @@ def plaster(rng: Rng, color: Color, size: int = 512) -> np.ndarray:
 def brick(
     rng: Rng, color: Color, size: int = 768, tile: float = 3.6, unit: tuple[float, float] = (0.225, 0.075)
 ) -> np.ndarray:
-    """Brick or ashlar in running bond; the tile is ``tile`` meters wide, ``unit`` the brick's length and height."""
+    """Brick or ashlar in running bond; ``tile`` and ``unit`` (length, height) in meters."""
     columns, rows = round(tile / unit[0]), round(tile / unit[1])
     y, x = np.mgrid[0:size, 0:size].astype(np.float32) / size
     row = np.floor(y * rows).astype(int)
@@ -96,17 +104,21 @@ def grass(rng: Rng, color: Color = (0.30, 0.36, 0.16), size: int = 512) -> np.nd
     """Lawn with worn and lush patches."""
     shade = 1 + 0.22 * noise(rng, (size, size), (128, 128), 2) + 0.13 * noise(rng, (size, size), (4, 4), 5)
     dry = np.clip(0.5 + 0.35 * noise(rng, (size, size), (5, 5), 4), 0, 1)[..., None]
-    base = np.asarray(color, np.float32) * (1 - 0.5 * dry) + 0.5 * dry * np.array([0.42, 0.38, 0.24], np.float32)
+    base = np.asarray(color, np.float32) * (1 - 0.5 * dry) + 0.5 * dry * np.array(
+        [0.42, 0.38, 0.24], np.float32
+    )
     return _finish(base, shade)
 
 
 def fascias(rng: Rng, count: int = 8) -> np.ndarray:
     """An atlas of ``count`` shop fascias, one above the other: invented names on painted boards."""
-    words = ("BAKERY", "CAFE ROMA", "NEWS & POST", "THE CROWN", "Flowers", "BOOKSHOP", "Fish & Chips", "CYCLES")
-    words += ("Pharmacy", "DRY CLEANERS", "Barber", "SHOE REPAIRS", "WINES", "Travel", "Estate Agents", "PIZZA")
+    names = (
+        "BAKERY,CAFE ROMA,NEWS & POST,THE CROWN,Flowers,BOOKSHOP,Fish & Chips,CYCLES,Pharmacy,DRY CLEANERS,"
+    )
+    names += "Barber,SHOE REPAIRS,WINES,Travel,Estate Agents,PIZZA"
     fonts = (cv2.FONT_HERSHEY_DUPLEX, cv2.FONT_HERSHEY_TRIPLEX, cv2.FONT_HERSHEY_COMPLEX)
     rows = []
-    for word in rng.permutation(words)[:count]:
+    for word in rng.permutation(names.split(","))[:count]:
         ground = np.array([rng.choice([0.1, 0.25, 0.5, 0.75]), *rng.uniform(0.05, 0.5, 2)])
         rng.shuffle(ground)
         board = np.full((64, 512, 3), ground, np.float32)
@@ -137,7 +149,9 @@ def shop_interiors(rng: Rng, count: int = 4) -> np.ndarray:
             cv2.line(pane, (0, shelf), (255, shelf), (0.12, 0.11, 0.1), 2)
         for _ in range(int(rng.integers(0, 3))):
             x, y = (int(v) for v in rng.integers(10, 180, 2))
-            cv2.rectangle(pane, (x, y), (x + 46, y + 62), tuple(float(v) for v in rng.uniform(0.2, 0.8, 3)), -1)
+            cv2.rectangle(
+                pane, (x, y), (x + 46, y + 62), tuple(float(v) for v in rng.uniform(0.2, 0.8, 3)), -1
+            )
             cv2.rectangle(pane, (x + 8, y + 8), (x + 38, y + 26), (0.8, 0.8, 0.75), -1)
         for x in range(20, 250, 50):
             cv2.circle(pane, (x, 22), 4, (0.9, 0.85, 0.65), -1)
@@ -164,7 +178,9 @@ def sign_faces(rng: Rng) -> np.ndarray:
     cv2.fillPoly(faces["give_way"], [triangle], white)
     faces["board"][:] = rng.choice(np.array([[0.02, 0.25, 0.14], [0.85, 0.85, 0.85], [0.05, 0.2, 0.5]]))
     ink = black if faces["board"].mean() > 0.5 else white
-    for y, word in zip((34, 68, 102), rng.permutation(["Station", "City centre", "Park", "Hospital"]), strict=False):
+    for y, word in zip(
+        (34, 68, 102), rng.permutation(["Station", "City centre", "Park", "Hospital"]), strict=False
+    ):
         _write(faces["board"], word, (8, y), font, 0.62, ink, 2)
     cv2.rectangle(faces["board"], (3, 3), (124, 124), ink, 2)
     cv2.circle(faces["arrow"], (64, 64), 66, blue, -1)
@@ -173,7 +189,9 @@ def sign_faces(rng: Rng) -> np.ndarray:
     _write(faces["parking"], "P", (34, 100), font, 3.4, white, 10)
     advert = np.asarray(rng.uniform(0.1, 0.8, 3), np.float32)
     faces["advert"][:] = advert * np.linspace(0.6, 1.2, 128, dtype=np.float32)[:, None, None]
-    cv2.circle(faces["advert"], (64, 56), 34, tuple(float(v) for v in rng.uniform(0.2, 0.9, 3)), -1, cv2.LINE_AA)
+    cv2.circle(
+        faces["advert"], (64, 56), 34, tuple(float(v) for v in rng.uniform(0.2, 0.9, 3)), -1, cv2.LINE_AA
+    )
     _write(faces["advert"], "NEW", (30, 118), font, 1.1, white, 3)
     faces["banner"][:] = rng.uniform(0.15, 0.6, 3)
     cv2.rectangle(faces["banner"], (20, 12), (108, 60), white, -1)
@@ -213,7 +231,10 @@ def asphalt(rng: Rng, shape: tuple[int, int], pixels_per_meter: float, tone: flo
         shade[y : y + h, x : x + w] *= rng.uniform(0.8, 1.15)
         cv2.rectangle(shade, (x, y), (x + w, y + h), tone * 0.6, 1)
     for _ in range(rows // 500):
-        steps = np.cumsum(rng.normal([0, 4], [4, 5], (30, 2)), 0) + [rng.uniform(0, columns), rng.uniform(0, rows)]
+        steps = np.cumsum(rng.normal([0, 4], [4, 5], (30, 2)), 0) + [
+            rng.uniform(0, columns),
+            rng.uniform(0, rows),
+        ]
         cv2.polylines(shade, [steps.astype(np.int32)], False, tone * 0.6, 1, cv2.LINE_AA)
     for _ in range(max(1, rows // 1100)):
         center = (int(rng.uniform(0.2, 0.8) * columns), int(rng.integers(0, rows)))
@@ -227,8 +248,8 @@ def sky(
 ) -> np.ndarray:
     """Radiance of the sky without the sun's disc, linear float32 (H, W, 3), equirectangular.
 
-    The image's rows run from the zenith to the nadir and its columns once around, the world's +x in the middle
-    and +y (left) at a quarter. ``sun`` is the unit direction to the sun, ``cover`` 0..1 the share of clouds,
+    Rows run from the zenith to the nadir and columns once around, the world's +x in the middle and +y (left)
+    at a quarter. ``sun`` is the unit direction to the sun, ``cover`` 0..1 the share of clouds,
     ``haze`` 0..1 whitens the horizon. A white diffuser facing a clear sky would be about 1.
     """
     rows, columns = shape
@@ -249,10 +270,16 @@ def sky(
     reach = 1 / np.maximum(np.sin(e), 0.05)
     x = (np.cos(e) * np.cos(a) * reach * 110 + 512) % 1024
     y = (np.cos(e) * np.sin(a) * reach * 110 + 512) % 1024
-    density = cv2.remap(plane, x.astype(np.float32), y.astype(np.float32), cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP)
+    density = cv2.remap(
+        plane, x.astype(np.float32), y.astype(np.float32), cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP
+    )
     threshold = 2.0 - 4.2 * cover
     alpha = np.clip((density - threshold) / 1.3, 0, 1)[..., None] * (1 - np.exp(-height * 14))[..., None]
-    lit = 0.8 + 0.5 * np.exp((angle - 1) * 2)[..., None] - 0.3 * np.clip((density - threshold) / 3, 0, 1)[..., None]
+    lit = (
+        0.8
+        + 0.5 * np.exp((angle - 1) * 2)[..., None]
+        - 0.3 * np.clip((density - threshold) / 3, 0, 1)[..., None]
+    )
     clouds = lit * np.array([0.98, 1.0, 1.02], np.float32)
     image = blue * (1 - alpha) + clouds * alpha
     ground = np.array([0.10, 0.10, 0.09], np.float32)

@@ -1,4 +1,4 @@
-"""Cars, vans and buses: lofted bodies with glass, wheels, lights and plates. They face +x, origin below the middle."""
+"""Cars, vans and buses: lofted bodies with glass, wheels, lights. They face +x, origin below the middle."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _RUBBER, _TRIM, _GLASS = (0.012,) * 3, (0.02, 0.02, 0.022), (0.012, 0.014, 0.016
 
 @dataclass(frozen=True)
 class Body:
-    """A kind of vehicle. Profiles are (fraction of the length from the rear, height) pairs; lengths in meters."""
+    """A kind of vehicle in meters; places along it, as in ``top`` (place, height), are 0 rear .. 1 front."""
 
     length: float
     width: float
@@ -31,22 +31,74 @@ class Body:
     clearance: float = 0.2
 
 
-_HATCH_TOP = ((0, 0.62), (0.012, 0.86), (0.05, 0.98), (0.14, 1.36), (0.2, 1.42), (0.4, 1.46), (0.56, 1.42), (0.76, 0.97))
+_HATCH_TOP = (
+    (0, 0.62),
+    (0.012, 0.86),
+    (0.05, 0.98),
+    (0.14, 1.36),
+    (0.2, 1.42),
+    (0.4, 1.46),
+    (0.56, 1.42),
+    (0.76, 0.97),
+)
 _NOSE = ((0.93, 0.83), (0.975, 0.74), (1, 0.55))
-_SALOON_TOP = ((0, 0.62), (0.015, 0.9), (0.06, 0.98), (0.15, 1.0), (0.3, 1.38), (0.45, 1.43), (0.56, 1.39), (0.73, 0.96))
-_ESTATE_TOP = ((0, 0.62), (0.012, 0.9), (0.03, 1.0), (0.09, 1.38), (0.14, 1.44), (0.4, 1.47), (0.58, 1.42), (0.75, 0.97))
-_OFF_ROAD_TOP = ((0, 0.7), (0.012, 1.0), (0.03, 1.1), (0.06, 1.62), (0.12, 1.7), (0.4, 1.74), (0.58, 1.68), (0.72, 1.12))
+_SALOON_TOP = (
+    (0, 0.62),
+    (0.015, 0.9),
+    (0.06, 0.98),
+    (0.15, 1.0),
+    (0.3, 1.38),
+    (0.45, 1.43),
+    (0.56, 1.39),
+    (0.73, 0.96),
+)
+_ESTATE_TOP = (
+    (0, 0.62),
+    (0.012, 0.9),
+    (0.03, 1.0),
+    (0.09, 1.38),
+    (0.14, 1.44),
+    (0.4, 1.47),
+    (0.58, 1.42),
+    (0.75, 0.97),
+)
+_OFF_ROAD_TOP = (
+    (0, 0.7),
+    (0.012, 1.0),
+    (0.03, 1.1),
+    (0.06, 1.62),
+    (0.12, 1.7),
+    (0.4, 1.74),
+    (0.58, 1.68),
+    (0.72, 1.12),
+)
 _VAN_TOP = ((0, 0.8), (0.008, 1.9), (0.03, 2.05), (0.4, 2.1), (0.7, 2.06), (0.76, 1.98), (0.88, 1.2))
 
 BODIES = {
     "hatchback": Body(
-        3.8, 1.66, _HATCH_TOP + _NOSE, 0.92, (0.12, 0.7), (0.3, 0.48), (0.575, 0.75), (0.05, 0.135), (0.17, 0.82)
+        3.8,
+        1.66,
+        _HATCH_TOP + _NOSE,
+        0.92,
+        (0.12, 0.7),
+        (0.3, 0.48),
+        (0.575, 0.75),
+        (0.05, 0.135),
+        (0.17, 0.82),
     ),
     "saloon": Body(
         4.5, 1.74, _SALOON_TOP + _NOSE, 0.92, (0.2, 0.69), (0.45,), (0.575, 0.725), (0.16, 0.29), (0.2, 0.81)
     ),
     "estate": Body(
-        4.5, 1.74, _ESTATE_TOP + _NOSE, 0.93, (0.07, 0.7), (0.26, 0.48), (0.59, 0.74), (0.03, 0.085), (0.2, 0.81)
+        4.5,
+        1.74,
+        _ESTATE_TOP + _NOSE,
+        0.93,
+        (0.07, 0.7),
+        (0.26, 0.48),
+        (0.59, 0.74),
+        (0.03, 0.085),
+        (0.2, 0.81),
     ),
     "off_road": Body(
         4.4,
@@ -112,13 +164,17 @@ _PAINTS = np.array(
 
 def vehicle(rng: np.random.Generator, kind: str | None = None) -> list[Part]:
     """A random vehicle, or one of a ``kind`` of ``BODIES``."""
-    kind = kind or str(rng.choice(["hatchback", "saloon", "estate", "off_road", "van"], p=[0.4, 0.22, 0.18, 0.1, 0.1]))
+    kind = kind or str(
+        rng.choice(["hatchback", "saloon", "estate", "off_road", "van"], p=[0.4, 0.22, 0.18, 0.1, 0.1])
+    )
     body = BODIES[kind]
     paint = _PAINTS[rng.integers(len(_PAINTS))] * rng.uniform(0.85, 1.1)
     if kind == "van" and rng.random() < 0.7:
         paint = np.array([0.68, 0.68, 0.66])
     if kind == "bus":
-        paint = np.array([[0.35, 0.03, 0.03], [0.6, 0.62, 0.6], [0.05, 0.1, 0.3], [0.4, 0.32, 0.1]])[rng.integers(4)]
+        paint = np.array([[0.35, 0.03, 0.03], [0.6, 0.62, 0.6], [0.05, 0.1, 0.3], [0.4, 0.32, 0.1]])[
+            rng.integers(4)
+        ]
     shell, glass = _loft(body, paint)
     half, width = body.length / 2, body.width / 2
     trim, lamps, bright = [], [], []
@@ -127,18 +183,28 @@ def vehicle(rng: np.random.Generator, kind: str | None = None) -> list[Part]:
         x = (fraction - 0.5) * body.length
         for side in (-1, 1):
             rim = side * (width + 0.012)
-            trim.append(disc((x, side * (width + 0.004), axle + 0.03), axle + 0.075, _RUBBER, side * np.pi / 2, 20))
+            trim.append(
+                disc((x, side * (width + 0.004), axle + 0.03), axle + 0.075, _RUBBER, side * np.pi / 2, 20)
+            )
             trim.append(tube([(x, rim - side * 0.2, axle), (x, rim, axle)], axle, _RUBBER, 20))
             trim.append(disc((x, rim, axle), axle, _RUBBER, side * np.pi / 2, 20))
-            bright.append(disc((x, rim + side * 0.012, axle), axle * 0.66, (0.3, 0.3, 0.31), side * np.pi / 2, 14))
+            bright.append(
+                disc((x, rim + side * 0.012, axle), axle * 0.66, (0.3, 0.3, 0.31), side * np.pi / 2, 14)
+            )
             trim.append(disc((x, rim + side * 0.02, axle), axle * 0.2, (0.05,) * 3, side * np.pi / 2, 10))
     top = dict(body.top)
     light = np.interp(0.95, list(top), list(top.values())) * (0.8 if kind not in ("bus",) else 0.35)
     tail = body.belt * (0.84 if kind != "van" else 0.95)
     for side in (-1, 1):
-        lamps.append(ellipsoid((half - 0.13, side * width * 0.74, light), (0.12, 0.19, 0.085), (0.6, 0.62, 0.64)))
-        bright.append(ellipsoid((half - 0.1, side * width * 0.93, light), (0.1, 0.06, 0.06), (0.5, 0.2, 0.03)))
-        lamps.append(ellipsoid((-half + 0.07, side * width * 0.84, tail), (0.06, 0.1, 0.13), (0.32, 0.01, 0.012)))
+        lamps.append(
+            ellipsoid((half - 0.13, side * width * 0.74, light), (0.12, 0.19, 0.085), (0.6, 0.62, 0.64))
+        )
+        bright.append(
+            ellipsoid((half - 0.1, side * width * 0.93, light), (0.1, 0.06, 0.06), (0.5, 0.2, 0.03))
+        )
+        lamps.append(
+            ellipsoid((-half + 0.07, side * width * 0.84, tail), (0.06, 0.1, 0.13), (0.32, 0.01, 0.012))
+        )
         mirror = (0.27 * body.length / 2, side * (width + 0.07), body.belt + 0.06)
         bright.append(ellipsoid(mirror, (0.07, 0.1, 0.075), paint if rng.random() < 0.5 else _TRIM))
         sill = (side * (width + 0.008), side * (width - 0.02))
@@ -153,8 +219,18 @@ def vehicle(rng: np.random.Generator, kind: str | None = None) -> list[Part]:
     plates = []
     for end, offset in ((1, 0.0), (-1, 0.5)):
         x = end * (half + 0.135)
-        corners = [(x, -end * -0.26, 0.39), (x, -end * 0.26, 0.39), (x, -end * 0.26, 0.5), (x, -end * -0.26, 0.5)]
-        plates.append(quads([corners[::-1] if end < 0 else corners], uv=[(plate_uv + [offset, 0])[:: 1 if end > 0 else -1]]))
+        corners = [
+            (x, -end * -0.26, 0.39),
+            (x, -end * 0.26, 0.39),
+            (x, -end * 0.26, 0.5),
+            (x, -end * -0.26, 0.5),
+        ]
+        plates.append(
+            quads(
+                [corners[::-1] if end < 0 else corners],
+                uv=[(plate_uv + [offset, 0])[:: 1 if end > 0 else -1]],
+            )
+        )
     return [
         Part(merge([shell, *bright]), "paint", _CAR),
         Part(glass, "glass", _CAR),
@@ -168,8 +244,10 @@ def _loft(body: Body, paint: np.ndarray) -> tuple[Mesh, Mesh]:
     """Shell and windows: cross sections along the length; their faces are sorted into paint and glass."""
     edges = [*body.side_glass, *body.windscreen, *body.rear_window]
     edges += [p + d for p in body.pillars for d in (-0.012, 0.012)]
-    stations = np.unique(np.round(np.concatenate([np.linspace(0, 1, 45), edges, [f for f, _ in body.top]]), 4))
-    top = np.interp(stations, *zip(*body.top, strict=True))
+    stations = np.unique(
+        np.round(np.concatenate([np.linspace(0, 1, 45), edges, [f for f, _ in body.top]]), 4)
+    )
+    top = np.interp(stations, [at for at, _ in body.top], [height for _, height in body.top])
     belt = np.minimum(body.belt + 0.04 * (0.5 - stations), top - 0.02)
     ends = np.abs(2 * stations - 1)
     half = body.width / 2 * (1 - (0.16 if body.length < 6 else 0.04) * ends**8)
@@ -194,7 +272,13 @@ def _loft(body: Body, paint: np.ndarray) -> tuple[Mesh, Mesh]:
     x = np.broadcast_to(((stations - 0.5) * body.length)[:, None], y.shape)
     points = np.stack([x, y, z], -1)
     middle = points.mean(1, keepdims=True) * [1, 0, 1]
-    points = np.concatenate([np.broadcast_to(middle[:1], points[:1].shape), points, np.broadcast_to(middle[-1:], points[:1].shape)])
+    points = np.concatenate(
+        [
+            np.broadcast_to(middle[:1], points[:1].shape),
+            points,
+            np.broadcast_to(middle[-1:], points[:1].shape),
+        ]
+    )
     whole = surface(points, paint)
     rows, columns = len(points) - 1, points.shape[1] - 1
     fraction = np.concatenate([[-1], (stations[:-1] + stations[1:]) / 2, [2]])
@@ -212,5 +296,11 @@ def _loft(body: Body, paint: np.ndarray) -> tuple[Mesh, Mesh]:
     is_glass = (door[:, None] & band[None]) | (screen[:, None] & strip[None])
     chosen = np.tile(is_glass.ravel(), 2)
     shell = Mesh(whole.vertices, whole.faces[~chosen], whole.normals, whole.uv, whole.colors)
-    glass = Mesh(whole.vertices, whole.faces[chosen], whole.normals, whole.uv, np.broadcast_to(_GLASS, whole.colors.shape))
+    glass = Mesh(
+        whole.vertices,
+        whole.faces[chosen],
+        whole.normals,
+        whole.uv,
+        np.broadcast_to(_GLASS, whole.colors.shape),
+    )
     return shell, glass
