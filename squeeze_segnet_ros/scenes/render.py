@@ -11,13 +11,13 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
+from squeeze_segnet_ros.bags.writer import BagWriter
 from squeeze_segnet_ros.errors import BagError, ConfigError, SegmentationError
 from squeeze_segnet_ros.labels import CAMVID
 from squeeze_segnet_ros.scenes.drive import CAMERAS, RATE_HZ, View, drive, still
 from squeeze_segnet_ros.scenes.film import Lens, denoise, hazy
 from squeeze_segnet_ros.scenes.renderer import Renderer, Shot, mitsuba
 
-HELP = "render street scenes with exact labels (needs Mitsuba 3)"
 _SKY = CAMVID.names.index("sky")
 _START_NS = 1_600_000_000 * 10**9
 _ADAPTATION = 0.12
@@ -70,8 +70,13 @@ def run(args: argparse.Namespace) -> int:
 
 def _stills(args: argparse.Namespace, lens: Lens) -> None:
     folders = [args.output / name for name in ("train", "trainannot")]
-    for folder in folders:
-        folder.mkdir(parents=True, exist_ok=True)
+    if args.count < 1:
+        raise ConfigError(f"--count {args.count}: needs at least 1 scene")
+    try:
+        for folder in folders:
+            folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"--output {args.output} cannot be written: {error.strerror}") from error
     for seed in tqdm(range(args.seed, args.seed + args.count), unit="scene"):
         paths = [folder / f"scene_{seed:06d}.png" for folder in folders]
         if all(path.exists() for path in paths):
@@ -84,8 +89,6 @@ def _stills(args: argparse.Namespace, lens: Lens) -> None:
 
 
 def _drive(args: argparse.Namespace, lens: Lens) -> None:
-    from squeeze_segnet_ros.bags.writer import BagWriter
-
     if not 1 <= args.cameras <= len(CAMERAS) or args.frames < 1 or not 1 <= args.quality <= 100:
         raise ConfigError(f"needs 1..{len(CAMERAS)} cameras, at least 1 frame, and a quality of 1..100")
     if args.output.exists():
