@@ -1,8 +1,9 @@
-"""``python -m squeeze_segnet_ros benchmark``: compares the networks in size, arithmetic, time and memory.
+"""``python -m squeeze_segnet_ros benchmark``: compares the networks, and our engine with others.
 
-Writes ``networks.json`` and ``networks.md``. Times are of the network alone on one image, with batch norm
-folded and channels last: the networks take turns, so that a change of the machine's load meets all of them,
-and each time is divided by that of squeeze_segnet in the same round.
+Writes ``networks.json`` and ``networks.md``: size, arithmetic, time and memory. Times are of the network
+alone on one image, with batch norm folded and channels last: the networks take turns, so that a change of the
+machine's load meets all of them, and each time is divided by that of squeeze_segnet in the same round. The
+engines' files are ``engines.json``, ``engines.md`` and ``engines.png``, see :mod:`squeeze_segnet_ros.peers`.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import ctypes
 import json
 import platform
 import statistics
+import tempfile
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -27,7 +29,7 @@ from torch.nn import functional
 from torch.utils.flop_counter import FlopCounterMode
 from tqdm import tqdm
 
-from squeeze_segnet_ros import models
+from squeeze_segnet_ros import models, peers
 from squeeze_segnet_ros.engine.device import PRECISIONS, choose_device, choose_precision
 from squeeze_segnet_ros.engine.fold import fold_batch_norm
 from squeeze_segnet_ros.errors import ConfigError, UnknownModelError, WeightsError
@@ -85,6 +87,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--precision", default="fp32", help="auto, fp32, bf16 or fp16 [fp32]")
     parser.add_argument("--size", default="480x360", help="width x height of the image in pixels [480x360]")
     parser.add_argument("--rounds", type=int, default=10, help="timed runs of each network [10]")
+    parser.add_argument("--only", choices=("networks", "engines"), help="one of the two comparisons [both]")
+    parser.add_argument(
+        "--engine-sizes", nargs="+", default=["480x360", "960x720", "1920x1080"], metavar="SIZE",
+        help="sizes for the engines, each with the first batch [480x360 960x720 1920x1080]",
+    )  # fmt: skip
+    parser.add_argument(
+        "--engine-batches", nargs="+", type=int, default=[1, 2, 4, 8], metavar="N",
+        help="batches for the engines, each at the first size [1 2 4 8]",
+    )  # fmt: skip
+    parser.add_argument(
+        "--without",
+        nargs="+",
+        default=[],
+        metavar="NAME",
+        help="engines to leave out, by how their names begin",
+    )
+    parser.add_argument("--seconds", type=float, default=10, help="time for each case of the engines [10]")
+    parser.add_argument("--weights", type=Path, help="weights of the engines' network [the released ones]")
     parser.add_argument(
         "--output", type=Path, default=Path("build/bench"), help="folder for the results [build/bench]"
     )
@@ -92,6 +112,39 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Runs the command."""
+    if args.only != "engines":
+        _compare_networks(args)
+    if args.only != "networks":
+        _compare_engines(args)
+    print(f"written to {args.output}/")
+    return 0
+
+
+def _compare_engines(args: argparse.Namespace) -> None:
+    sizes = [_parse_size(size) for size in args.engine_sizes]
+    if min(args.engine_batches) < 1:
+        raise ConfigError(f"--engine-batches has {min(args.engine_batches)}: give at least 1")
+    device = choose_device(args.device)
+    available = peers.CPU_ENGINES if device.type == "cpu" else peers.GPU_ENGINES
+    engines = tuple(engine for engine in available if not engine.name.startswith(tuple(args.without)))
+    if not engines:
+        raise ConfigError("--without leaves no engine to compare")
+    # Every size with the first batch, every batch with the first size.
+    shapes = [(size, args.engine_batches[0]) for size in sizes]
+    shapes += [(sizes[0], batch) for batch in args.engine_batches[1:]]
+    path = weights.released(REFERENCE) if args.weights is None else args.weights
+    measurements = []
+    for (height, width), batch in tqdm(shapes, "engines", leave=False):
+        with tempfile.TemporaryDirectory() as folder:
+            case = peers.Case(
+                REFERENCE, path, str(device), height, width, batch, torch.get_num_threads(), Path(folder)
+            )  # fmt: skip
+            measurements += peers.measure(case, engines, args.seconds)
+    machine = _machine(device) | {"model": REFERENCE, "threads": torch.get_num_threads()}
+    print(peers.report(measurements, machine, args.output))
+
+
+def _compare_networks(args: argparse.Namespace) -> None:
     names = _chosen(args.models)
     size = _parse_size(args.size)
     if args.rounds < 2:
@@ -112,8 +165,6 @@ def run(args: argparse.Namespace) -> int:
     table = markdown_table(results, report)
     (args.output / "networks.md").write_text(table)
     print(table)
-    print(f"written to {args.output}/")
-    return 0
 
 
 def _chosen(arguments: Sequence[str]) -> tuple[str, ...]:

@@ -13,7 +13,8 @@ from squeeze_segnet_ros.__main__ import main
 
 
 def test_writes_a_table_and_the_figures(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    arguments = ["benchmark", "--models", "enet", "--size", "64x48", "--rounds", "3", "--device", "cpu"]
+    networks = ["--only", "networks", "--models", "enet", "--size", "64x48", "--rounds", "3"]
+    arguments = ["benchmark", *networks, "--device", "cpu"]
     assert main([*arguments, "--output", str(tmp_path)]) == 0
     report = json.loads((tmp_path / "networks.json").read_text())
     assert (report["width"], report["height"], report["precision"]) == (64, 48, "fp32")

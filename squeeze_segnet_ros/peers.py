@@ -1,0 +1,434 @@
+"""Our engine beside what a user would build from PyTorch, ONNX Runtime or OpenVINO: image to labels.
+
+Every engine runs in a process of its own, with as many threads as this one, and the engines take turns on the
+same images; what counts is the ratio of two times of one round. Peak memory is that of the whole process.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import importlib
+import importlib.util
+import json
+import os
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from multiprocessing import get_context
+from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from squeeze_segnet_ros.engine import load
+from squeeze_segnet_ros.engine.device import PRECISIONS, choose_device
+from squeeze_segnet_ros.export import LabelsNetwork, labels_network, write_onnx
+from squeeze_segnet_ros.models.blocks import MaxPool
+from squeeze_segnet_ros.transforms import normalize
+
+Segment = Callable[[np.ndarray], np.ndarray]
+"""uint8 (N, H, W, 3) RGB -> labels (N, H, W), both on the host."""
+WARM_UP_ROUNDS = 3
+START_SECONDS = 600
+"""How long an engine may take to get ready; torch.compile takes longest."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """What every engine is given."""
+
+    model: str
+    weights: Path
+    device: str
+    height: int
+    width: int
+    batch: int
+    threads: int
+    folder: Path
+    """For files that engines share."""
+
+    @property
+    def title(self) -> str:
+        """Such as ``480x360 x 4``."""
+        return f"{self.width}x{self.height} x {self.batch}"
+
+    def images(self) -> np.ndarray:
+        """Smooth images, uint8 (N, H, W, 3)."""
+        coarse = torch.rand(self.batch, 3, 12, 16, generator=torch.Generator().manual_seed(0)) * 255
+        images = F.interpolate(coarse, (self.height, self.width), mode="bicubic").clamp(0, 255)
+        return images.permute(0, 2, 3, 1).to(torch.uint8).contiguous().numpy()
+
+
+def _ours(case: Case, precision: str) -> Segment:
+    segmenter = load(case.model, case.weights, case.device, precision)
+    return lambda images: np.stack(segmenter(list(images)))
+
+
+class _Eager(nn.Module):
+    """A network as PyTorch runs it, channels last, in one type."""
+
+    def __init__(self, network: nn.Module, dtype: torch.dtype) -> None:
+        super().__init__()
+        self.dtype = dtype
+        self.network = network.to(dtype).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    def forward(self, image: Tensor) -> Tensor:
+        image = normalize(image.permute(0, 3, 1, 2)).to(self.dtype, memory_format=torch.channels_last)
+        return self.network(image).argmax(1).to(torch.uint8)
+
+
+def _eager(case: Case, precision: str) -> Segment:
+    network = labels_network(case.model, case.weights).network
+    return _on_device(case, _Eager(network, PRECISIONS[precision]).to(choose_device(case.device)))
+
+
+def _compiled(case: Case, precision: str) -> Segment:
+    from torch._inductor import config
+
+    config.freezing = True
+    network = _Eager(labels_network(case.model, case.weights).network, PRECISIONS[precision])
+    network = network.to(choose_device(case.device))
+    mode = None if case.device == "cpu" else "max-autotune"
+    return _on_device(case, torch.compile(network, mode=mode))  # type: ignore[arg-type]
+
+
+def _on_device(case: Case, network: nn.Module) -> Segment:
+    device = choose_device(case.device)
+
+    @torch.inference_mode()
+    def segment(images: np.ndarray) -> np.ndarray:
+        return network(torch.from_numpy(images).to(device)).cpu().numpy()
+
+    return segment
+
+
+def _onnx(case: Case, network: LabelsNetwork | None = None) -> bytes:
+    """The network as ONNX, written by whoever needs it first; ``network`` in place of the usual one."""
+    if network is None:
+        path = case.folder / "labels.onnx"
+        network = labels_network(case.model, case.weights)
+    else:
+        path = case.folder / "bound.onnx"
+    if not path.exists():
+        write_onnx(network, path, (case.height, case.width), case.batch)
+    return path.read_bytes()
+
+
+def _onnx_runtime(case: Case) -> Segment:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = case.threads
+    model = _onnx(case)
+    session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    return lambda images: session.run(None, {"image": images})[0]
+
+
+def _openvino(case: Case, precision: str, network: LabelsNetwork | None = None) -> Segment:
+    import openvino
+
+    options = {
+        "INFERENCE_PRECISION_HINT": precision,
+        "INFERENCE_NUM_THREADS": case.threads,
+        "PERFORMANCE_HINT": "LATENCY",
+    }
+    model = _onnx(case, network)
+    request = openvino.Core().compile_model(model, "CPU", options).create_infer_request()
+    return lambda images: request.infer([images], share_inputs=True)[0]
+
+
+class _ForgetfulPool(nn.Module):
+    def __init__(self, pool: MaxPool) -> None:
+        super().__init__()
+        self.pool = pool
+
+    def forward(self, x: Tensor) -> tuple[Tensor, None]:
+        return F.max_pool2d(x, self.pool.kernel_size, stride=2, ceil_mode=self.pool.ceil_mode), None
+
+
+def _nearest_unpool(x: Tensor, _indices: None, output_size: tuple[int, int]) -> Tensor:
+    return F.interpolate(x, scale_factor=2, mode="nearest")[:, :, : output_size[0], : output_size[1]]
+
+
+def _openvino_nearest(case: Case, precision: str) -> Segment:
+    """What an unpooling that costs nothing would give; its labels are others."""
+    network = labels_network(case.model, case.weights)
+    pool = network.network.pool
+    assert isinstance(pool, MaxPool)
+    network.network.pool = _ForgetfulPool(pool)
+    # This process runs nothing else.
+    module = importlib.import_module(type(network.network).__module__)
+    module.max_unpool = _nearest_unpool  # type: ignore[attr-defined]
+    return _openvino(case, precision, network)
+
+
+@dataclass(frozen=True)
+class Engine:
+    """One way to run the network: what the table calls it, how to build it, the packages that it needs."""
+
+    name: str
+    build: Callable[[Case], Segment]
+    packages: tuple[str, ...] = ()
+    same_labels: bool = True
+    """False for one that leaves out what the network says, to show a bound."""
+
+
+_ONNX = ("onnx", "onnxscript")
+CPU_ENGINES = (
+    Engine("ours bf16", lambda case: _ours(case, "bf16")),
+    Engine("ours fp32", lambda case: _ours(case, "fp32")),
+    Engine("PyTorch eager bf16", lambda case: _eager(case, "bf16")),
+    Engine("PyTorch eager fp32", lambda case: _eager(case, "fp32")),
+    Engine("torch.compile bf16", lambda case: _compiled(case, "bf16")),
+    Engine("ONNX Runtime fp32", _onnx_runtime, (*_ONNX, "onnxruntime")),
+    Engine("OpenVINO bf16", lambda case: _openvino(case, "bf16"), (*_ONNX, "openvino")),
+    Engine("OpenVINO fp32", lambda case: _openvino(case, "f32"), (*_ONNX, "openvino")),
+    Engine(
+        "OpenVINO bf16, nearest for unpooling",
+        lambda case: _openvino_nearest(case, "bf16"),
+        (*_ONNX, "openvino"),
+        same_labels=False,
+    ),
+)
+GPU_ENGINES = (
+    Engine("ours fp16", lambda case: _ours(case, "fp16")),
+    Engine("PyTorch eager fp16", lambda case: _eager(case, "fp16")),
+    Engine("torch.compile max-autotune fp16", lambda case: _compiled(case, "fp16")),
+)
+ENGINES = {engine.name: engine for engine in CPU_ENGINES + GPU_ENGINES}
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """One engine on one case.
+
+    ``milliseconds`` are of one pass over the batch; ``ratio`` is our engine's time over this one's, median
+    and quartiles over the rounds; ``agreement`` is the share of pixels with the label of fp32 eager PyTorch;
+    ``trouble`` says why there are no figures.
+    """
+
+    engine: str
+    case: str
+    milliseconds: list[float]
+    ratio: list[float]
+    peak_megabytes: float | None = None
+    agreement: float | None = None
+    trouble: str = ""
+
+
+def missing(engine: Engine) -> str:
+    """What must be installed before an engine can run; empty when nothing."""
+    absent = [package for package in engine.packages if importlib.util.find_spec(package) is None]
+    return f"{', '.join(absent)} not installed" if absent else ""
+
+
+def measure(case: Case, engines: Sequence[Engine], seconds: float, min_rounds: int = 5) -> list[Measurement]:
+    """Lets the engines take turns for about ``seconds``; the first of them is the ratio's numerator."""
+    troubles = {engine.name: missing(engine) for engine in engines}
+    times: dict[str, list[float]] = {}
+    labels: dict[str, np.ndarray] = {}
+    peaks: dict[str, float] = {}
+    with contextlib.ExitStack() as stack:
+        workers: dict[str, _Worker] = {}
+        for engine in engines:
+            if not troubles[engine.name]:
+                # One after the other: what one compiles must not slow down another's warm-up.
+                worker = stack.enter_context(contextlib.closing(_Worker(case, engine.name)))
+                try:
+                    worker.expect("ready", START_SECONDS)
+                    workers[engine.name] = worker
+                except _WorkerError as error:
+                    troubles[engine.name] = str(error)
+        end = time.monotonic() + seconds
+        order = list(workers)
+        done = 0
+        while done < WARM_UP_ROUNDS + min_rounds or time.monotonic() < end:
+            for name in order:
+                elapsed = workers[name].ask("run", START_SECONDS)
+                if done >= WARM_UP_ROUNDS:
+                    times.setdefault(name, []).append(elapsed)
+            order.append(order.pop(0))
+            done += 1
+        for name, worker in workers.items():
+            labels[name] = worker.ask("labels", START_SECONDS)
+            peaks[name] = worker.ask("peak", START_SECONDS)
+    first = engines[0].name
+    reference = labels.get("PyTorch eager fp32", labels.get(first))
+    results = []
+    for engine in engines:
+        mine = times.get(engine.name, [])
+        ratios = [ours / theirs for ours, theirs in zip(times.get(first, []), mine, strict=False)]
+        agreement = None
+        if engine.same_labels and engine.name in labels and reference is not None:
+            agreement = float((labels[engine.name] == reference).mean())
+        results.append(
+            Measurement(
+                engine.name, case.title, _quartiles([1000 * t for t in mine]), _quartiles(ratios),
+                peaks.get(engine.name), agreement, troubles[engine.name],
+            )
+        )  # fmt: skip
+    return results
+
+
+def _quartiles(values: Sequence[float]) -> list[float]:
+    """Median, first and third quartile; nothing for fewer than two values."""
+    if len(values) < 2:
+        return []
+    low, median, high = statistics.quantiles(values, n=4, method="inclusive")
+    return [median, low, high]
+
+
+class _WorkerError(Exception):
+    pass
+
+
+class _Worker:
+    """An engine in a process of its own."""
+
+    def __init__(self, case: Case, engine: str) -> None:
+        context = get_context("spawn")
+        self.connection, theirs = context.Pipe()
+        self.process: BaseProcess = context.Process(target=_serve, args=(theirs, case, engine), daemon=True)
+        self.process.start()
+        theirs.close()
+
+    def ask(self, question: str, timeout: float) -> Any:
+        self.connection.send(question)
+        return self.expect(question, timeout)
+
+    def expect(self, what: str, timeout: float) -> Any:
+        if not self.connection.poll(timeout):
+            raise _WorkerError(f"no answer to '{what}' within {timeout:.0f} s")
+        try:
+            kind, value = self.connection.recv()
+        except EOFError as error:
+            self.process.join(5)
+            raise _WorkerError(f"the process ended with {self.process.exitcode}") from error
+        if kind == "error":
+            raise _WorkerError(value)
+        return value
+
+    def close(self) -> None:
+        self.connection.close()
+        self.process.terminate()
+        self.process.join(10)
+
+
+def _serve(connection: Connection, case: Case, engine: str) -> None:
+    """The worker's loop: builds the engine, then answers until the pipe closes."""
+    # Its output would tear the progress bar apart.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+    torch.set_num_threads(case.threads)
+    images = case.images()
+    try:
+        segment = ENGINES[engine].build(case)
+        labels = segment(images)
+    except Exception as error:
+        # A peer that does not run here is a line in the table, not the end of the benchmark.
+        connection.send(("error", f"{type(error).__name__}: {error}".splitlines()[0][:200]))
+        return
+    _forget_peak()
+    connection.send(("ready", None))
+    with contextlib.suppress(EOFError, OSError):
+        while True:
+            question = connection.recv()
+            if question == "labels":
+                connection.send((question, labels))
+            elif question == "peak":
+                connection.send((question, _peak_megabytes(case.device)))
+            else:
+                start = time.perf_counter()
+                segment(images)
+                connection.send((question, time.perf_counter() - start))
+
+
+def _peak_megabytes(device: str) -> float:
+    """Peak memory so far in 10**6 bytes: of the GPU, or of this process."""
+    if device != "cpu":
+        return torch.cuda.max_memory_reserved(device) / 1e6
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith("VmHWM"):
+            return int(line.split()[1]) * 1024 / 1e6
+    return float("nan")
+
+
+def _forget_peak() -> None:
+    """Building an engine may take more memory than running it."""
+    gc.collect()
+    with contextlib.suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5")  # see proc(5)
+
+
+def report(measurements: Sequence[Measurement], machine: dict[str, Any], output: Path) -> str:
+    """Writes ``engines.json``, ``engines.md`` and the picture ``engines.png``; returns the Markdown."""
+    output.mkdir(parents=True, exist_ok=True)
+    content = machine | {"measurements": [asdict(m) for m in measurements]}
+    (output / "engines.json").write_text(json.dumps(content, indent=2) + "\n")
+    table = markdown_table(measurements, machine)
+    (output / "engines.md").write_text(table)
+    draw(measurements, machine, output / "engines.png")
+    return table
+
+
+def markdown_table(measurements: Sequence[Measurement], machine: dict[str, Any]) -> str:
+    """One table for each case."""
+    lines = []
+    for case in dict.fromkeys(m.case for m in measurements):
+        rows = [m for m in measurements if m.case == case]
+        lines += [
+            f"### {machine['model']}, {case}, image to labels, {machine['device_name']}",
+            "",
+            f"| engine | time, ms (quartiles) | {rows[0].engine} / this (quartiles) | same labels "
+            "| peak memory, MB |",
+            "|---|---:|---:|---:|---:|",
+        ]
+        for m in rows:
+            cells = [m.trouble or "-", "-", "-", "-"]
+            if m.milliseconds:
+                cells = [
+                    "{:.1f} ({:.1f}-{:.1f})".format(*m.milliseconds),
+                    "{:.2f} ({:.2f}-{:.2f})".format(*m.ratio),
+                    "-" if m.agreement is None else f"{100 * m.agreement:.2f} %",
+                    "-" if m.peak_megabytes is None else f"{m.peak_megabytes:.0f}",
+                ]
+            lines.append(f"| {m.engine} | " + " | ".join(cells) + " |")
+        lines.append("")
+    lines += [
+        "Medians of rounds in which the engines take turns, each in a process of its own, with "
+        f"{machine['threads']} threads. Same labels: share of pixels with the label of PyTorch eager fp32.",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def draw(measurements: Sequence[Measurement], machine: dict[str, Any], path: Path) -> None:
+    """A bar for each engine, one panel for each case; nothing where matplotlib is not installed."""
+    if importlib.util.find_spec("matplotlib") is None:
+        return
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    cases = list(dict.fromkeys(m.case for m in measurements if m.milliseconds))
+    figure = Figure(figsize=(9, 0.6 + 3.0 * len(cases)), layout="constrained")
+    FigureCanvasAgg(figure)
+    for axes, case in zip(figure.subplots(len(cases), squeeze=False)[:, 0], cases, strict=True):
+        rows = [m for m in measurements if m.case == case and m.milliseconds][::-1]
+        medians = [m.milliseconds[0] for m in rows]
+        spread = [[m.milliseconds[0] - m.milliseconds[1] for m in rows],
+                  [m.milliseconds[2] - m.milliseconds[0] for m in rows]]  # fmt: skip
+        colors = ["tab:orange" if m.engine.startswith("ours") else "tab:gray" for m in rows]
+        bars = axes.barh([m.engine for m in rows], medians, xerr=spread, color=colors)
+        axes.bar_label(bars, [f"{value:.0f} ms" for value in medians], padding=4)
+        axes.set_title(f"{machine['model']}, {case}", fontsize=10)
+        axes.set_xlabel("ms, image to labels")
+        axes.margins(x=0.12)
+    figure.suptitle(machine["device_name"], fontsize=10)
+    figure.savefig(path, dpi=110)
