@@ -16,6 +16,9 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the node until SIGINT or SIGTERM; returns the process's exit code."""
     stop = threading.Event()
     _stop_on_signals(stop)
+    # PyTorch's threads spin while they wait for each other. On a computer whose cores are busy with other
+    # nodes that makes a pass several times as long.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     argv = sys.argv if arguments is None else ["segnet_node", *arguments]
     # These imports take a while. A signal that comes meanwhile must find its handler, and rclpy sets up none:
     # its own would end the context before the frames that wait are labelled.
