@@ -109,8 +109,8 @@ def _on_device(case: Case, network: nn.Module) -> Segment:
     return segment
 
 
-def _onnx(case: Case, network: LabelsNetwork | None = None) -> bytes:
-    """The network as ONNX, written by whoever needs it first; ``network`` in place of the usual one."""
+def _onnx(case: Case, network: LabelsNetwork | None = None) -> str:
+    """A file with the network, or with ``network`` in its place, written by whoever needs it first."""
     if network is None:
         path = case.folder / "labels.onnx"
         network = labels_network(case.model, case.weights)
@@ -118,7 +118,7 @@ def _onnx(case: Case, network: LabelsNetwork | None = None) -> bytes:
         path = case.folder / "bound.onnx"
     if not path.exists():
         write_onnx(network, path, (case.height, case.width), case.batch)
-    return path.read_bytes()
+    return str(path)
 
 
 def _onnx_runtime(case: Case) -> Segment:

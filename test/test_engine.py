@@ -1,7 +1,10 @@
 """The engine: arrays in, labels out, on a CPU."""
 
+import os
 import threading
+from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -107,6 +110,19 @@ def test_bf16_agrees_where_the_reference_is_sure(files, reference):
     sure = (best[0] - best[1]).numpy() > 0.5 * float(logits.std())
     assert sure.mean() > 0.05
     assert (labels == wanted.labels)[sure].mean() > 0.98
+
+
+def test_bf16_agrees_on_camvid():
+    frames = sorted(Path(os.environ.get("CAMVID_ROOT", "-")).glob("val/*"))[::17]
+    if not frames:
+        pytest.skip("CAMVID_ROOT does not name a CamVid folder")
+    try:
+        exact, rounded = (ssr.load(device="cpu", precision=precision) for precision in ("fp32", "bf16"))
+    except WeightsError as error:
+        pytest.skip(str(error))
+    images = [cv2.cvtColor(cv2.imread(str(frame)), cv2.COLOR_BGR2RGB) for frame in frames]
+    agreement = [(exact(image) == rounded(image)).mean() for image in images]
+    assert np.mean(agreement) >= 0.995
 
 
 @pytest.mark.parametrize("count", [2, 3, 5])
