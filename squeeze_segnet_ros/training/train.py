@@ -241,7 +241,7 @@ class Trainer:
             self.output.mkdir(parents=True, exist_ok=True)
             (self.output / "log.csv").unlink(missing_ok=True)
             record = dataclasses.asdict(self.config) | {
-                "command": " ".join(sys.argv), "revision": git_revision(), "seed": self.seed,
+                "command": command_line(), "revision": git_revision(), "seed": self.seed,
             }  # fmt: skip
             (self.output / "config.yaml").write_text(yaml.safe_dump(_plain(record), sort_keys=False))
 
@@ -406,9 +406,7 @@ class Trainer:
             dist.barrier()
 
     def _save_weights(self, figures: dict[str, dict[str, float]]) -> None:
-        metadata = weights.WeightsMetadata(
-            self.config.model, CAMVID, " ".join(sys.argv), git_revision(), figures
-        )
+        metadata = weights.WeightsMetadata(self.config.model, CAMVID, command_line(), git_revision(), figures)
         weights.save(self.output / "best.safetensors", self.average, metadata)
 
     def _log(self, row: dict[str, float]) -> None:
@@ -464,6 +462,12 @@ def draw_learning_curve(log: Path, picture: Path) -> None:
     axes.grid(alpha=0.3)
     axes.legend(loc="lower right")
     figure.savefig(picture)
+
+
+def command_line() -> str:
+    """How this program was called, without the folders of absolute paths: those are nobody's business."""
+    words = [f".../{Path(word).name}" if Path(word).is_absolute() else word for word in sys.argv[1:]]
+    return " ".join(["python -m squeeze_segnet_ros", *words])
 
 
 def git_revision() -> str:
