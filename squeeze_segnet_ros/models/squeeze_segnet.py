@@ -8,9 +8,9 @@ How the paper was read, where it leaves a choice, and where we deviate:
 
 * The table's 2.7 M parameters and 10.35 MB come out (2,709,707 and 10.34 MiB with batch norm folded) with
   expansions of C/8 in every DFire and conv10 and its inverse 512 to 512; the text gives no widths.
-* The text says the first layer is "of size 3" and praises its large receptive field; we take SqueezeNet v1.0's
-  7x7 stem with 96 filters, which has one and for which ImageNet weights exist. ``squeeze_segnet_v11`` has the
-  3x3 stem.
+* The text says the first layer is "of size 3" and praises its large receptive field; we take SqueezeNet
+  v1.0's 7x7 stem with 96 filters, which has one and for which ImageNet weights exist.
+  ``squeeze_segnet_v11`` has the 3x3 stem.
 * The last deconvolution of size 3 undoes a stem of size 7, so by itself it ends 2 pixels short of the border
   on each side; its input is padded by repeating the border, which gives an output of exactly the input's
   size, for any input, with each score at the center of the stem's window.
@@ -65,7 +65,9 @@ class SqueezeSegNet(nn.Module):
     Maps float (N, 3, H, W), normalized RGB, H and W of at least 32, to logits (N, num_classes, H, W).
     """
 
-    def __init__(self, num_classes: int, stem_channels: int, stem_size: int, pool_after: Sequence[str]) -> None:
+    def __init__(
+        self, num_classes: int, stem_channels: int, stem_size: int, pool_after: Sequence[str]
+    ) -> None:
         super().__init__()
         self.pool_after = frozenset(pool_after)
         self.conv1 = nn.Conv2d(3, stem_channels, stem_size, stride=2)
@@ -92,8 +94,8 @@ class SqueezeSegNet(nn.Module):
     def convert_encoder_weights(self, tensors: Mapping[str, Tensor]) -> dict[str, tuple[str, Tensor]]:
         """Maps tensors of a Caffe SqueezeNet (``conv1.weight``, ``fire2/squeeze1x1.weight``, ...) to ours.
 
-        The Caffe networks take BGR in 0..255 minus a mean; conv1 is rewritten so that it gives the same values
-        for RGB that is normalized as everywhere in this package. Returns {name there: (name here, tensor)}.
+        The Caffe networks take BGR in 0..255 minus a mean; conv1 is rewritten so that it gives the same
+        values for RGB normalized as in all of this package. Returns {name there: (name here, tensor)}.
         """
         converted = {}
         for source, tensor in tensors.items():
@@ -153,7 +155,7 @@ class SqueezeSegNet(nn.Module):
 
 
 def _repeats_to_cover(length: int, windows: int) -> int:
-    """How many windows must be added so that a deconvolution of size 3 and stride 2 gives ``length`` pixels."""
+    """Windows to add so that a deconvolution of size 3 and stride 2 gives at least ``length`` pixels."""
     return max(0, (length - 2 * windows) // 2)
 
 
