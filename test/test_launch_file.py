@@ -175,6 +175,7 @@ def test_its_arguments(ros2: list[str]) -> None:
         ("bag:=/no/such/bag", "/no/such/bag"),
         ("params_file:=/no/such.yaml", "params_file /no/such.yaml cannot be read"),
         ("bag:={empty}", "{empty}"),
+        ("bag:={bag} rate:=fast", "rate is 'fast': give a number above 0"),
         ("bag:={bag} cameras:=/other/image_raw", f"no camera /other/image_raw in this bag: it has {FRONT}"),
     ],
 )

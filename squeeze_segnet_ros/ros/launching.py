@@ -28,6 +28,17 @@ def names_in(text: str) -> tuple[str, ...]:
     return tuple(name.strip(" '\"") for name in text.strip("[] ").split(",") if name.strip(" '\""))
 
 
+def checked_rate(text: str) -> str:
+    """The bag's speed as the launch argument gives it; raises ConfigError when it is not a number above 0."""
+    try:
+        valid = 0 < float(text) < float("inf")
+    except ValueError:
+        valid = False
+    if not valid:
+        raise ConfigError(f"rate is '{text}': give a number above 0, such as 0.5 for half the recorded speed")
+    return text
+
+
 def parameters_in(path: Path, node: str) -> dict[str, Any]:
     """What a ROS parameter file holds for ``node`` (a full name, such as /segnet), by dotted name.
 
