@@ -80,6 +80,16 @@ def _ground(
     plan.parts.append(Part(ribbon(path, s0, s1, profile, PAVING_TILE), material, label))
 
 
+def _barrier(rng: np.random.Generator, kind: str, wall: str, length: float, height: float) -> list[Part]:
+    if kind == "wall":
+        return garden_wall(wall, length, min(height, 1.1))
+    if kind == "hedge":
+        return furniture.hedge(rng, length, height)
+    if kind == "railing":
+        return furniture.railing(rng, length, 1.2)
+    return furniture.board_fence(rng, length, max(1.2, height))
+
+
 def _border(
     rng: np.random.Generator,
     path: Path,
@@ -98,12 +108,7 @@ def _border(
         if rng.random() < 0.3:
             kind = str(rng.choice(kinds))
         high = rng.uniform(0.9, 2.0)
-        made = {
-            "wall": lambda: garden_wall(wall, length, min(high, 1.1)),  # noqa: B023
-            "hedge": lambda: furniture.hedge(rng, length, high),  # noqa: B023
-            "railing": lambda: furniture.railing(rng, length, 1.2),  # noqa: B023
-            "boards": lambda: furniture.board_fence(rng, length, max(1.2, high)),  # noqa: B023
-        }[kind]()
+        made = _barrier(rng, kind, wall, length, high)
         put_along(path, plan, side, s, d, length, made, KERB)
         s += length + (1.1 if rng.random() < 0.35 else 0.0)
 

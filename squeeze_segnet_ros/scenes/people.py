@@ -27,7 +27,9 @@ class Look:
     """What a person wears and how tall they are, drawn once, so that a moving person keeps it."""
 
     def __init__(self, rng: np.random.Generator) -> None:
-        pick = lambda options: np.asarray(options[rng.integers(len(options))]) * rng.uniform(0.8, 1.15)  # noqa: E731
+        def pick(options: tuple[tuple[float, float, float], ...]) -> np.ndarray:
+            return np.asarray(options[rng.integers(len(options))]) * rng.uniform(0.8, 1.15)
+
         self.height = float(np.clip(rng.normal(1.72, 0.09), 1.5, 1.95))
         self.skin, self.coat, self.trousers = pick(_SKINS), pick(_CLOTHES), pick(_CLOTHES[:6])
         self.hair = pick(((0.015, 0.012, 0.01), (0.06, 0.035, 0.02), (0.2, 0.14, 0.07), (0.25, 0.24, 0.23)))

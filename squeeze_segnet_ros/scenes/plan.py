@@ -23,7 +23,11 @@ DRIVE_CROSSING = 105.0
 
 @dataclass
 class Plan:
-    """Choices that hold for the whole street, drawn first."""
+    """Choices that hold for the whole street, drawn first, and what is built from them.
+
+    Pairs are (left, right), in meters; a side street is its place along the street and its side, 1 or -1;
+    ``street_trees``, ``traffic`` and ``crowd`` are densities from 0 to about 1.
+    """
 
     half_width: float
     sidewalk: tuple[float, float]

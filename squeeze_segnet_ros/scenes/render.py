@@ -4,22 +4,21 @@ from __future__ import annotations
 
 import argparse
 import os
-import sys
 from pathlib import Path
 
 import cv2
 import numpy as np
 from tqdm import tqdm
 
+from squeeze_segnet_ros.bags.camvid import START_NS
 from squeeze_segnet_ros.bags.writer import BagWriter
-from squeeze_segnet_ros.errors import BagError, ConfigError, SegmentationError
+from squeeze_segnet_ros.errors import BagError, ConfigError
 from squeeze_segnet_ros.labels import CAMVID
 from squeeze_segnet_ros.scenes.drive import CAMERAS, RATE_HZ, View, drive, still
 from squeeze_segnet_ros.scenes.film import Lens, denoise, hazy
 from squeeze_segnet_ros.scenes.renderer import Renderer, Shot, mitsuba
 
 _SKY = CAMVID.names.index("sky")
-_START_NS = 1_600_000_000 * 10**9
 _ADAPTATION = 0.12
 """Share of the way to the metered exposure that the camera goes in a frame."""
 
@@ -99,7 +98,7 @@ def _drive(args: argparse.Namespace, lens: Lens) -> None:
     gains: dict[str, float] = {}
     with BagWriter(args.output) as bag:
         for frame in tqdm(range(args.frames), unit="frame"):
-            stamp = _START_NS + round(frame * 1e9 / RATE_HZ)
+            stamp = START_NS + round(frame * 1e9 / RATE_HZ)
             for index, (name, yaw) in enumerate(cameras):
                 view = view_at(frame, yaw)
                 seed = (args.seed * 100_003 + frame) * len(CAMERAS) + index
@@ -156,13 +155,3 @@ def _size(text: str) -> tuple[int, int]:
     if width < 32 or height < 32:
         raise argparse.ArgumentTypeError(f"'{text}' is too small: at least 32x32")
     return width, height
-
-
-if __name__ == "__main__":
-    _parser = argparse.ArgumentParser(prog="python -m squeeze_segnet_ros.scenes.render", description=__doc__)
-    add_arguments(_parser)
-    try:
-        sys.exit(run(_parser.parse_args()))
-    except SegmentationError as error:
-        print(f"{_parser.prog}: {error}", file=sys.stderr)
-        sys.exit(2)
