@@ -379,22 +379,23 @@ def report(measurements: Sequence[Measurement], machine: dict[str, Any], output:
 
 
 def markdown_table(measurements: Sequence[Measurement], machine: dict[str, Any]) -> str:
-    """One table for each case."""
+    """One table for each case. A CPU's milliseconds say little elsewhere: only a GPU's are shown."""
     lines = []
+    absolute = machine["device"] != "cpu"
     for case in dict.fromkeys(m.case for m in measurements):
         rows = [m for m in measurements if m.case == case]
         lines += [
             f"### {machine['model']}, {case}, image to labels, {machine['device_name']}",
             "",
-            f"| engine | time, ms (quartiles) | {rows[0].engine} / this (quartiles) | same labels "
-            "| peak memory, MB |",
-            "|---|---:|---:|---:|---:|",
+            f"| engine | {'time, ms (quartiles) | ' * absolute}{rows[0].engine} / this (quartiles) "
+            "| same labels | peak memory, MB |",
+            "|---|" + "---:|" * (3 + absolute),
         ]
         for m in rows:
-            cells = [m.trouble or "-", "-", "-", "-"]
+            cells = [m.trouble or "-", *["-"] * (2 + absolute)]
             if m.milliseconds:
                 cells = [
-                    "{:.1f} ({:.1f}-{:.1f})".format(*m.milliseconds),
+                    *["{:.1f} ({:.1f}-{:.1f})".format(*m.milliseconds)] * absolute,
                     "{:.2f} ({:.2f}-{:.2f})".format(*m.ratio),
                     "-" if m.agreement is None else f"{100 * m.agreement:.2f} %",
                     "-" if m.peak_megabytes is None else f"{m.peak_megabytes:.0f}",
@@ -421,14 +422,17 @@ def draw(measurements: Sequence[Measurement], machine: dict[str, Any], path: Pat
     FigureCanvasAgg(figure)
     for axes, case in zip(figure.subplots(len(cases), squeeze=False)[:, 0], cases, strict=True):
         rows = [m for m in measurements if m.case == case and m.milliseconds][::-1]
-        medians = [m.milliseconds[0] for m in rows]
-        spread = [[m.milliseconds[0] - m.milliseconds[1] for m in rows],
-                  [m.milliseconds[2] - m.milliseconds[0] for m in rows]]  # fmt: skip
+        # Against the first engine on a CPU, in milliseconds on a GPU.
+        unit = rows[-1].milliseconds[0] if machine["device"] == "cpu" else 1.0
+        medians = [m.milliseconds[0] / unit for m in rows]
+        spread = [[(m.milliseconds[0] - m.milliseconds[1]) / unit for m in rows],
+                  [(m.milliseconds[2] - m.milliseconds[0]) / unit for m in rows]]  # fmt: skip
         colors = ["tab:orange" if m.engine.startswith("ours") else "tab:gray" for m in rows]
         bars = axes.barh([m.engine for m in rows], medians, xerr=spread, color=colors)
-        axes.bar_label(bars, [f"{value:.0f} ms" for value in medians], padding=4)
+        axes.bar_label(bars, [f"{value:.2f}" for value in medians], padding=4)
         axes.set_title(f"{machine['model']}, {case}", fontsize=10)
-        axes.set_xlabel("ms, image to labels")
+        relative = f"time / {rows[-1].engine}" if machine["device"] == "cpu" else "time in ms"
+        axes.set_xlabel(f"{relative}, image to labels")
         axes.margins(x=0.12)
     figure.suptitle(machine["device_name"], fontsize=10)
     figure.savefig(path, dpi=110)

@@ -39,7 +39,7 @@ def test_engines_take_turns_on_the_same_images(weights_file, tmp_path):
 
 
 def machine():
-    return {"model": "squeeze_segnet", "device_name": "a computer", "threads": 1}
+    return {"device": "cpu", "model": "squeeze_segnet", "device_name": "a computer", "threads": 1}
 
 
 def test_a_case_gives_every_engine_the_same_images(tmp_path):

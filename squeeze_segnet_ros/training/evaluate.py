@@ -1,6 +1,6 @@
 """``python -m squeeze_segnet_ros evaluate``: scores a weights file on a split of CamVid.
 
-Writes ``scores.json``, ``scores.md`` (a table beside the paper's), ``confusion.png`` and ``frames.png`` (the
+Writes ``scores.json``, ``scores.md`` (a table beside the paper's), ``confusion.png`` and ``frames.jpg`` (the
 best and the worst frames: image, truth, prediction).
 """
 
@@ -82,7 +82,7 @@ def evaluate(segmenter: Segmenter, data: LabelledImages, output: Path) -> dict[s
         counts += frame_counts
         boundary = boundary + boundary_counts(predicted, truth.numpy(), num_classes)
     order = np.argsort(frame_ious)
-    _draw_frames(segmenter, data, [*order[::-1][:3], *order[:3]], output / "frames.png")
+    _draw_frames(segmenter, data, [*order[::-1][:3], *order[:3]], output / "frames.jpg")
     result = scores(counts)
     _draw_confusion(counts, segmenter.label_set, output / "confusion.png")
     names = segmenter.label_set.names
