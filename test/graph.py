@@ -22,6 +22,7 @@ from std_msgs.msg import Header
 
 PATIENCE = 60.0
 """An order of magnitude more than anything here takes."""
+ASK_AGAIN = 5.0
 LATCHED = QoSProfile(depth=1, durability=QoSDurabilityPolicy.TRANSIENT_LOCAL)
 
 
@@ -104,6 +105,21 @@ class Graph:
         self.wait_for(future.done, f"answer of {name}")
         return future.result()
 
+    def ask(self, kind: type, name: str, request: Any) -> Any:
+        """As :meth:`call` for a question that can be repeated.
+
+        A service seems to be there a moment before its answers find their way: the first may be lost.
+        """
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            future = self._start(kind, name, request)
+            try:
+                self.wait_for(future.done, f"answer of {name}", ASK_AGAIN)
+                return future.result()
+            except AssertionError:
+                if time.monotonic() > deadline:
+                    raise
+
     def _start(self, kind: type, name: str, request: Any) -> Any:
         if name not in self._clients:
             self._clients[name] = self._node.create_client(kind, f"{self.target}/{name}")
@@ -112,7 +128,7 @@ class Graph:
         return client.call_async(request)
 
     def state(self) -> str:
-        return str(self.call(GetState, "get_state", GetState.Request()).current_state.label)
+        return str(self.ask(GetState, "get_state", GetState.Request()).current_state.label)
 
     def wait_until(self, state: str) -> None:
         self.wait_for(lambda: self.state() == state, f"state {state}")

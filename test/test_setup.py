@@ -62,7 +62,16 @@ def test_package_xml_names_what_the_node_and_the_launch_file_import():
         "tqdm": "python3-tqdm",
         "yaml": "python3-yaml",
     }
-    optional = {"matplotlib", "mitsuba", "onnx", "onnxruntime", "onnxscript", "psutil", "tensorboard"}
+    optional = {
+        "matplotlib",
+        "mitsuba",
+        "onnx",
+        "onnxruntime",
+        "onnxscript",
+        "openvino",
+        "psutil",
+        "tensorboard",
+    }
     no_rosdep_key = {"safetensors"}
     modules = imported_modules("squeeze_segnet_ros", "launch") - optional - no_rosdep_key
     assert {keys.get(module, module) for module in modules} <= declared_dependencies()

@@ -36,7 +36,7 @@ def wait_until_active(asking: Node, node: str) -> None:
     """Wait for as long as it takes; loading a large network on a small computer takes its time."""
     client: Client = asking.create_client(GetState, f"{node}/get_state")
     client.wait_for_service()
-    while _ask(asking, client, GetState.Request()).current_state.id != State.PRIMARY_STATE_ACTIVE:
+    while _state(asking, client) != State.PRIMARY_STATE_ACTIVE:
         time.sleep(_POLL_SECONDS)
 
 
@@ -47,14 +47,25 @@ def drain(asking: Node, node: str) -> None:
     for client in (state, change):
         if not client.wait_for_service(_SERVICE_SECONDS):
             raise NoAnswer(f"there is no service {client.srv_name}")
-    if _ask(asking, state, GetState.Request(), DRAIN_SECONDS).current_state.id != State.PRIMARY_STATE_ACTIVE:
+    if _state(asking, state, DRAIN_SECONDS) != State.PRIMARY_STATE_ACTIVE:
         return
     request = ChangeState.Request(transition=Transition(id=Transition.TRANSITION_DEACTIVATE))
     if not _ask(asking, change, request, DRAIN_SECONDS).success:
         raise NoAnswer(f"{node} could not be deactivated: see its own messages")
 
 
-def _ask(asking: Node, client: Client, request: Any, seconds: float | None = None) -> Any:
+def _state(asking: Node, client: Client, seconds: float = float("inf")) -> int:
+    """The node's state, asked for repeatedly: an answer can be lost while the two discover each other."""
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            return int(_ask(asking, client, GetState.Request(), _SERVICE_SECONDS).current_state.id)
+        except NoAnswer:
+            if time.monotonic() > deadline:
+                raise
+
+
+def _ask(asking: Node, client: Client, request: Any, seconds: float) -> Any:
     future = client.call_async(request)
     rclpy.spin_until_future_complete(asking, future, timeout_sec=seconds)
     if not future.done():
