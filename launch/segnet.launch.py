@@ -150,6 +150,7 @@ def play(arguments, plan, node_name, sim_time):
         name="bag_player",
         arguments=[
             arguments["bag"],
+            "--wait-for-node", node_name,
             "--rate", launching.checked_rate(arguments["rate"]),
             *(["--loop"] if arguments["loop"] == "true" else []),
             *(["--clock"] if sim_time else ["--stamp", "now"]),

@@ -53,6 +53,7 @@ class Options:
     """How to play; times in seconds.
 
     ``clock_hz`` None publishes no /clock. ``stamp`` is recorded or now. ``topics`` None plays all.
+    ``wait_for_node`` is the full name of a node that must listen before the first message, or empty.
     """
 
     rate: float = 1.0
@@ -60,6 +61,7 @@ class Options:
     clock_hz: float | None = None
     topics: tuple[str, ...] | None = None
     wait_s: float = WAIT_S
+    wait_for_node: str = ""
     decompress: bool = False
     stamp: str = "recorded"
     depth: int = 10
@@ -241,7 +243,7 @@ class Player:
             count = sum(publisher.get_subscription_count() for publisher in publishers)
             if count != known:
                 changed, known = now, count
-            if known and now - changed > _SETTLE_S:
+            if known and now - changed > _SETTLE_S and self._is_heard([*publishers, *self._decoded.values()]):
                 return
             if not known and not told and now > changed + _SETTLE_S:
                 told = True
@@ -253,6 +255,19 @@ class Player:
             self._log.warning(
                 f"no subscriber of {names} after {self._options.wait_s:g} s: playing all the same"
             )
+
+    def _is_heard(self, publishers: Sequence[Publisher]) -> bool:
+        """Whether the node that was asked for listens, and every subscription that is known of is matched."""
+        if not self._options.wait_for_node:
+            return True
+        heard = False
+        for publisher in publishers:
+            listeners = self._node.get_subscriptions_info_by_topic(publisher.topic_name)
+            if publisher.get_subscription_count() < len(listeners):
+                return False
+            names = (f"{info.node_namespace.rstrip('/')}/{info.node_name}" for info in listeners)
+            heard = heard or self._options.wait_for_node in names
+        return heard
 
     def _wait_for_acknowledgments(self) -> None:
         deadline = time.monotonic() + _ACKNOWLEDGE_S
@@ -368,6 +383,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--wait-for-subscribers", type=float, default=WAIT_S, metavar="SECONDS", dest="wait_s",
         help="wait so long for a subscriber of an image topic (default: %(default)s; 0: do not wait)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--wait-for-node", default="", metavar="NODE",
+        help="of the subscribers, wait for this one (a full name, such as /segnet)",
     )  # fmt: skip
     parser.add_argument(
         "--decompress", action=argparse.BooleanOptionalAction, default=False,
