@@ -36,7 +36,6 @@ from squeeze_segnet_ros.errors import ConfigError, UnknownModelError, WeightsErr
 from squeeze_segnet_ros.labels import CAMVID
 from squeeze_segnet_ros.models import weights
 
-HELP = "compare the networks in size, arithmetic, time and memory"
 
 REFERENCE = "squeeze_segnet"
 """The network that times are relative to."""

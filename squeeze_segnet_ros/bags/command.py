@@ -13,8 +13,6 @@ from squeeze_segnet_ros.bags.reader import BagReader, open_bag
 from squeeze_segnet_ros.bags.writer import BagWriter
 from squeeze_segnet_ros.errors import BagError, InvalidImageError
 
-HELP = "describe a bag, recover one, or make one from CamVid"
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the actions ``info``, ``recover`` and ``camvid``."""
