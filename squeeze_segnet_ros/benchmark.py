@@ -36,7 +36,6 @@ from squeeze_segnet_ros.errors import ConfigError, UnknownModelError, WeightsErr
 from squeeze_segnet_ros.labels import CAMVID
 from squeeze_segnet_ros.models import weights
 
-
 REFERENCE = "squeeze_segnet"
 """The network that times are relative to."""
 PAPER_SIZES = {"squeeze_segnet": (2.7, 10.35), "segnet": (29.4, 117.8), "enet": (0.36, 1.5)}
