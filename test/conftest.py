@@ -2,10 +2,15 @@
 
 import itertools
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+# A script that runs the suite in the background makes it ignore SIGINT, and so would all that the tests start.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Domain ids 0 to 101 work on every platform; runs beside each other start at different ones.
 _domain_ids = itertools.count(os.getpid())
