@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-# A script that runs the suite in the background makes it ignore SIGINT, and so would all that the tests start.
+# A suite that a script runs in the background ignores SIGINT, and so would all that the tests start.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
