@@ -7,17 +7,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from processes import Running
 
 pytest.importorskip("rclpy", reason="needs ROS 2")
 
-from graph import Graph
 from sensor_msgs.msg import Image
 
 from squeeze_segnet_ros.bags import messages, open_bag
 from squeeze_segnet_ros.errors import WeightsError
 from squeeze_segnet_ros.labels import CAMVID
 from squeeze_segnet_ros.models import weights
+from squeeze_segnet_ros.ros.reliability.graph import Graph
+from squeeze_segnet_ros.ros.reliability.processes import Running
 from squeeze_segnet_ros.training.metrics import confusion_matrix, scores
 
 BAG = Path(__file__).resolve().parent.parent / "rosbags" / "street_camvid"

@@ -14,7 +14,6 @@ import pytest
 
 pytest.importorskip("rclpy", reason="needs ROS 2")
 
-from processes import Running
 
 from squeeze_segnet_ros import models
 from squeeze_segnet_ros.bags import BagWriter, messages, open_bag
@@ -22,6 +21,7 @@ from squeeze_segnet_ros.labels import CAMVID
 from squeeze_segnet_ros.models import weights as weights_files
 from squeeze_segnet_ros.models.weights import WeightsMetadata
 from squeeze_segnet_ros.ros import contact_sheet, demo
+from squeeze_segnet_ros.ros.reliability.processes import Running
 from squeeze_segnet_ros.training.metrics import confusion_matrix, scores
 
 FRAMES = 8

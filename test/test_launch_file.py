@@ -9,13 +9,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from processes import Running
 
 pytest.importorskip("rosbags", reason="needs rosbags")
 
 from squeeze_segnet_ros.bags import BagWriter
 from squeeze_segnet_ros.errors import BagError, ConfigError
 from squeeze_segnet_ros.ros.launching import BagPlan, cameras_in, names_in, parameters_in, plan_bag
+from squeeze_segnet_ros.ros.reliability.processes import Running
 
 FRONT, REAR = "/camera/front/image_raw", "/camera/rear/image_raw"
 TRUTH = "/camera/front/label_truth"
@@ -209,8 +209,9 @@ def test_a_node_that_cannot_start_ends_the_launch(ros2: list[str], arguments: li
 def test_a_bag_is_labelled_frame_by_frame_and_everything_ends(
     ros2: list[str], bag: Path, weights: Path, quick: str, ros_domain_id: int
 ) -> None:
-    from graph import Graph
     from sensor_msgs.msg import CompressedImage, Image
+
+    from squeeze_segnet_ros.ros.reliability.graph import Graph
 
     graph = Graph()
     try:

@@ -14,7 +14,6 @@ import pytest
 pytest.importorskip("rclpy", reason="needs ROS 2")
 launch_pytest = pytest.importorskip("launch_pytest", reason="needs launch_pytest")
 
-from graph import Graph, picture, stamp_of
 from launch import LaunchDescription
 from launch_pytest.actions import ReadyToTest
 from launch_ros.actions import Node
@@ -24,6 +23,7 @@ from sensor_msgs.msg import CompressedImage, Image
 
 from squeeze_segnet_ros import models
 from squeeze_segnet_ros.models import weights as weights_files
+from squeeze_segnet_ros.ros.reliability.graph import Graph, picture, stamp_of
 
 CAMERA = "/car/front/image_raw"
 INPUT = f"{CAMERA}/compressed"

@@ -17,7 +17,6 @@ launch_pytest = pytest.importorskip("launch_pytest", reason="needs launch_pytest
 
 import torch
 from diagnostic_msgs.msg import DiagnosticStatus
-from graph import LATCHED, Camera, Graph, picture, stamp_of
 from launch import LaunchDescription
 from launch_pytest.actions import ReadyToTest
 from launch_ros.actions import Node
@@ -29,6 +28,14 @@ from squeeze_segnet_ros import models
 from squeeze_segnet_ros.labels import CAMVID, UNLABELLED
 from squeeze_segnet_ros.models import weights as weights_files
 from squeeze_segnet_ros.models.weights import WeightsMetadata
+from squeeze_segnet_ros.ros.reliability.graph import (
+    LATCHED,
+    Camera,
+    Graph,
+    picture,
+    stamp_of,
+    stamp_of_header,
+)
 
 FRONT, REAR = "/camera/front/image_raw", "/camera/rear/image_raw"
 OUTPUT = "/camera/front/segmentation"
@@ -112,10 +119,6 @@ def label_of(graph: Graph, camera: Camera, heard: list, pixels: np.ndarray, enco
                 return found[0]
             time.sleep(0.005)
     raise AssertionError("no label came")
-
-
-def stamp_of_header(header: object) -> tuple[int, int]:
-    return (header.stamp.sec, header.stamp.nanosec)  # type: ignore[attr-defined]
 
 
 def array(message: Image) -> np.ndarray:

@@ -10,16 +10,16 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from processes import Running
 
 pytest.importorskip("rclpy", reason="needs ROS 2")
 index = pytest.importorskip("ament_index_python.packages", reason="needs ROS 2")
 
-from graph import Graph, picture
 from sensor_msgs.msg import Image
 
 from squeeze_segnet_ros import models
 from squeeze_segnet_ros.models import weights as weights_files
+from squeeze_segnet_ros.ros.reliability.graph import Graph, picture
+from squeeze_segnet_ros.ros.reliability.processes import Running
 
 SIGNALS = [signal.SIGINT, signal.SIGTERM]
 

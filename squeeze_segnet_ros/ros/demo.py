@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import random
 import signal
 import subprocess
 import sys
@@ -32,7 +31,7 @@ from squeeze_segnet_ros.errors import ConfigError, SegmentationError
 from squeeze_segnet_ros.labels import CAMVID
 from squeeze_segnet_ros.ros import contact_sheet
 from squeeze_segnet_ros.ros.config import COMPRESSED_SUFFIX, output_base
-from squeeze_segnet_ros.ros.launching import BagPlan, plan_bag
+from squeeze_segnet_ros.ros.launching import BagPlan, plan_bag, use_own_graph
 from squeeze_segnet_ros.training.metrics import confusion_matrix, scores
 
 SAMPLE_BAG = Path("rosbags", "street_camvid")
@@ -524,9 +523,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="demo", description=(__doc__ or "").partition("\n\n")[0])
     add_arguments(parser)
     parsed = parser.parse_args(arguments)
-    # A graph of its own, unless the user has chosen one.
-    os.environ.setdefault("ROS_DOMAIN_ID", str(random.randint(1, 101)))
-    os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
+    use_own_graph()
     # The player, the node and this program share the cores: threads that wait by spinning take them away.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     network = {name: value for name in LAUNCH_ARGUMENTS if (value := getattr(parsed, name))}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import random
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -21,6 +23,12 @@ class BagPlan(NamedTuple):
     cameras: tuple[str, ...]
     transport: str
     decompress: bool
+
+
+def use_own_graph() -> None:
+    """What is started from here on shares a graph of its own on this computer, unless the user chose one."""
+    os.environ.setdefault("ROS_DOMAIN_ID", str(random.randint(1, 101)))
+    os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
 
 
 def names_in(text: str) -> tuple[str, ...]:

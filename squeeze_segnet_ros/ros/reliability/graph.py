@@ -1,4 +1,4 @@
-"""A node of the tests' own in the graph under test: sends frames, collects what comes, calls services."""
+"""A node of our own beside the one that is looked at: sends frames, collects what comes, calls services."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from types import TracebackType
 from typing import Any
 
 import numpy as np
@@ -16,32 +17,47 @@ from rclpy.context import Context
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.parameter import Parameter
+from rclpy.publisher import Publisher
 from rclpy.qos import QoSDurabilityPolicy, QoSProfile, QoSReliabilityPolicy
 from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Header
 
+from squeeze_segnet_ros.ros.config import COMPRESSED_SUFFIX, camera_info_topic
+from squeeze_segnet_ros.ros.reliability.processes import TooLate
+
 PATIENCE = 60.0
-"""An order of magnitude more than anything here takes."""
-ASK_AGAIN = 5.0
+"""Seconds; an order of magnitude more than anything that is waited for takes."""
+_ASK_AGAIN = 5.0
+Stamp = tuple[int, int]
 LATCHED = QoSProfile(depth=1, durability=QoSDurabilityPolicy.TRANSIENT_LOCAL)
 
 
 class Graph:
-    """Everything that a test does to a running node, and sees of it."""
+    """Everything that is done to a running node, and seen of it. A context manager that closes itself."""
 
     def __init__(self, node: str = "/segnet") -> None:
         self.target = node
         self._context = Context()
         self._context.init()
-        self._node = Node("test", context=self._context)
+        self._node = Node("observer", context=self._context)
         self._executor = SingleThreadedExecutor(context=self._context)
         self._executor.add_node(self._node)
         self._thread = threading.Thread(target=self._spin)
         self._thread.start()
         self._clients: dict[str, Any] = {}
+        self._heard_by: dict[int, Any] = {}
         self.diagnostics = self.listen(DiagnosticArray, "/diagnostics")
 
+    def __enter__(self) -> Graph:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
+    ) -> None:
+        self.close()
+
     def close(self) -> None:
+        """Leave the graph."""
         self._executor.shutdown()
         self._thread.join()
         self._node.destroy_node()
@@ -51,31 +67,44 @@ class Graph:
         with suppress(ExternalShutdownException):
             self._executor.spin()
 
-    def listen(self, kind: type, topic: str, qos: QoSProfile | int = 100) -> list[Any]:
-        """A list to which every message of a topic is appended."""
+    def listen(
+        self,
+        kind: type,
+        topic: str,
+        qos: QoSProfile | int = 100,
+        keep: Callable[[Any], Any] = lambda message: message,
+    ) -> list[Any]:
+        """A list to which every message of a topic is appended, or what ``keep`` makes of it."""
         heard: list[Any] = []
-        subscription = self._node.create_subscription(kind, topic, heard.append, qos)
-        heard_by[id(heard)] = subscription
+        subscription = self._node.create_subscription(
+            kind, topic, lambda message: heard.append(keep(message)), qos
+        )
+        self._heard_by[id(heard)] = subscription
         return heard
 
     def stop_listening(self, heard: list[Any]) -> None:
-        self._node.destroy_subscription(heard_by.pop(id(heard)))
+        """Append nothing more to a list of :meth:`listen`."""
+        self._node.destroy_subscription(self._heard_by.pop(id(heard)))
 
     def wait_for(self, condition: Callable[[], Any], what: str, seconds: float = PATIENCE) -> Any:
-        """The first true value of ``condition``."""
+        """The first true value of ``condition``; raises TooLate."""
         deadline = time.monotonic() + seconds
         while not (value := condition()):
-            assert time.monotonic() < deadline, f"{what}: not within {seconds} s"
+            if time.monotonic() > deadline:
+                raise TooLate(f"{what}: not within {seconds:g} s")
             time.sleep(0.01)
         return value
 
     def camera(self, topic: str, reliability: str = "reliable", kind: type = Image) -> Camera:
-        return Camera(self, self._node, topic, QoSReliabilityPolicy[reliability.upper()], kind)
+        """A publisher of images, once somebody listens to it."""
+        return Camera(self, self._node, topic, getattr(QoSReliabilityPolicy, reliability.upper()), kind)
 
     def subscribers(self, topic: str) -> int:
+        """How many there are of a topic."""
         return self._node.count_subscribers(topic)
 
     def topics(self) -> dict[str, list[str]]:
+        """The types of every topic."""
         return dict(self._node.get_topic_names_and_types())
 
     def start_set(self, **values: Any) -> Any:
@@ -114,9 +143,9 @@ class Graph:
         while True:
             future = self._start(kind, name, request)
             try:
-                self.wait_for(future.done, f"answer of {name}", ASK_AGAIN)
+                self.wait_for(future.done, f"answer of {name}", _ASK_AGAIN)
                 return future.result()
-            except AssertionError:
+            except TooLate:
                 if time.monotonic() > deadline:
                     raise
 
@@ -124,16 +153,20 @@ class Graph:
         if name not in self._clients:
             self._clients[name] = self._node.create_client(kind, f"{self.target}/{name}")
         client = self._clients[name]
-        assert client.wait_for_service(PATIENCE), f"there is no service {client.srv_name}"
+        if not client.wait_for_service(PATIENCE):
+            raise TooLate(f"there is no service {client.srv_name}")
         return client.call_async(request)
 
     def state(self) -> str:
+        """The node's lifecycle state."""
         return str(self.ask(GetState, "get_state", GetState.Request()).current_state.label)
 
     def wait_until(self, state: str) -> None:
+        """Wait for a lifecycle state; raises TooLate."""
         self.wait_for(lambda: self.state() == state, f"state {state}")
 
     def change_state(self, transition: str) -> bool:
+        """Ask for a transition, such as deactivate; whether it succeeded."""
         request = ChangeState.Request()
         request.transition.label = transition
         return bool(self.call(ChangeState, "change_state", request).success)
@@ -147,6 +180,7 @@ class Graph:
         return str(result.reason)
 
     def get(self, name: str) -> Any:
+        """A parameter's value."""
         from rclpy.parameter import parameter_value_to_python
 
         (value,) = self.call(GetParameters, "get_parameters", GetParameters.Request(names=[name])).values
@@ -168,23 +202,21 @@ class Graph:
         }
 
 
-heard_by: dict[int, Any] = {}
-
-
 class Camera:
-    """Publishes frames; ``next_stamp`` counts up from now."""
+    """Publishes the frames of a camera."""
 
     def __init__(self, graph: Graph, node: Node, topic: str, reliability: Any, kind: type) -> None:
         self._node = node
         self.topic = topic
         qos = QoSProfile(depth=50, reliability=reliability)
-        self.publisher = node.create_publisher(kind, topic, qos)
+        self.publisher: Publisher[Any] = node.create_publisher(kind, topic, qos)
         self._info = node.create_publisher(
-            CameraInfo, f"{topic.removesuffix('/compressed').rpartition('/')[0]}/camera_info", 50
+            CameraInfo, camera_info_topic(topic.removesuffix(COMPRESSED_SUFFIX)), 50
         )
         graph.wait_for(self.publisher.get_subscription_count, f"a subscriber of {topic}")
 
     def header(self, age: float = 0.0) -> Header:
+        """A header with the time ``age`` seconds ago."""
         stamp = self._node.get_clock().now().nanoseconds - round(age * 1e9)
         header = Header(frame_id="camera_optical_frame")
         header.stamp.sec, header.stamp.nanosec = divmod(stamp, 10**9)
@@ -204,6 +236,11 @@ class Camera:
         self.publisher.publish(image)
         return header
 
+    def close(self) -> None:
+        """Take the camera off the graph."""
+        for publisher in (self.publisher, self._info):
+            self._node.destroy_publisher(publisher)
+
 
 def picture(seed: int = 0, height: int = 64, width: int = 96) -> np.ndarray:
     """uint8 (H, W, 3) with structure."""
@@ -212,5 +249,11 @@ def picture(seed: int = 0, height: int = 64, width: int = 96) -> np.ndarray:
     return np.stack(waves, -1).astype(np.uint8)
 
 
-def stamp_of(message: Any) -> tuple[int, int]:
-    return (message.header.stamp.sec, message.header.stamp.nanosec)
+def stamp_of(message: Any) -> Stamp:
+    """Seconds and nanoseconds of a message's stamp."""
+    return stamp_of_header(message.header)
+
+
+def stamp_of_header(header: Any) -> Stamp:
+    """Seconds and nanoseconds of a header's stamp."""
+    return header.stamp.sec, header.stamp.nanosec

@@ -1,0 +1,120 @@
+"""The real node in a process of its own, a camera or more of ours, and what comes out, frame by frame."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import NamedTuple
+
+import numpy as np
+from rclpy.qos import QoSProfile
+from sensor_msgs.msg import Image
+
+from squeeze_segnet_ros.msg import SegmentationStats
+from squeeze_segnet_ros.ros.config import NodeConfig, output_base
+from squeeze_segnet_ros.ros.reliability.graph import Camera, Graph, Stamp, stamp_of, stamp_of_header
+from squeeze_segnet_ros.ros.reliability.processes import PATIENCE, Running, TooLate
+
+FRONT = NodeConfig().cameras[0]
+EVERYTHING = QoSProfile(depth=1000)
+SMALL = {"input_size": [64, 96], "device": "cpu"}
+"""Parameters with which a frame takes next to no time, where the network is not what is looked at."""
+
+
+class Label(NamedTuple):
+    """A label image that came: when (time.monotonic()), and its height and width."""
+
+    arrived: float
+    size: tuple[int, int]
+
+
+class Seen:
+    """What the node publishes for one camera: labels by stamp, and every stats message."""
+
+    def __init__(self, graph: Graph, camera: str = FRONT) -> None:
+        self._graph = graph
+        self._base = output_base(camera)
+        self.labels: dict[Stamp, Label] = {}
+        self._label_count = graph.listen(Image, f"{self._base}/label", EVERYTHING, self._on_label)
+        self.stats: list[SegmentationStats] = graph.listen(
+            SegmentationStats, f"{self._base}/stats", EVERYTHING
+        )
+
+    def _on_label(self, message: Image) -> None:
+        self.labels[stamp_of(message)] = Label(time.monotonic(), (message.height, message.width))
+
+    def close(self) -> None:
+        """Listen no longer."""
+        self._graph.stop_listening(self._label_count)
+        self._graph.stop_listening(self.stats)
+
+
+def parameters(**values: object) -> list[str]:
+    """ROS arguments for parameters; ``max_age=1`` or ``**{"qos.depth": 100}``."""
+
+    def text(value: object) -> str:
+        # YAML reads a Python list of texts and numbers as it is written, but not True and False.
+        return str(value).lower() if isinstance(value, bool) else str(value)
+
+    return [
+        "--ros-args",
+        *(part for name, value in values.items() for part in ("-p", f"{name}:={text(value)}")),
+    ]
+
+
+def start_node(*, environment: dict[str, str] | None = None, **values: object) -> Running:
+    """The node with parameters, in a process of its own; :class:`Running` ends it."""
+    command = [sys.executable, "-m", "squeeze_segnet_ros.ros.segnet_node", *parameters(**values)]
+    return Running(command, **(environment or {}))
+
+
+def start_launch(**arguments: object) -> Running:
+    """``ros2 launch`` with launch arguments, as a vehicle starts it."""
+    command = ["ros2", "launch", "squeeze_segnet_ros", "segnet.launch.py"]
+    return Running(command + [f"{name}:={value}" for name, value in arguments.items()])
+
+
+class Bench(NamedTuple):
+    """A running node with our observer beside it."""
+
+    node: Running
+    graph: Graph
+
+    def wait_until_active(self, seconds: float = PATIENCE) -> None:
+        """Wait until it takes frames; raises TooLate, with what it printed."""
+        try:
+            self.graph.wait_for(lambda: self.graph.state() == "active", "state active", seconds)
+        except TooLate as error:
+            raise TooLate(f"{error}; the node printed:\n{self.node.text}") from None
+
+
+@contextmanager
+def active_node(*, environment: dict[str, str] | None = None, **values: object) -> Iterator[Bench]:
+    """The node, active, and an observer; both are gone afterwards, whatever happens."""
+    with ExitStack() as stack:
+        graph = stack.enter_context(Graph())
+        node = stack.enter_context(start_node(environment=environment, **values))
+        bench = Bench(node, graph)
+        bench.wait_until_active()
+        yield bench
+
+
+def until_labelled(
+    bench: Bench, camera: Camera, seen: Seen, pictures: Sequence[np.ndarray], seconds: float = PATIENCE
+) -> int:
+    """Send frames one after the other until labels come; how many were sent. Raises TooLate.
+
+    The first may go out before the node knows of our subscription.
+    """
+    deadline, sent = time.monotonic() + seconds, 0
+    while time.monotonic() < deadline:
+        stamp = stamp_of_header(camera.send(pictures[sent % len(pictures)]))
+        sent += 1
+        patience = time.monotonic() + 1.0
+        while time.monotonic() < patience:
+            if stamp in seen.labels:
+                return sent
+            time.sleep(0.005)
+    raise TooLate(f"no label within {seconds:g} s; the node printed:\n{bench.node.text}")
