@@ -319,11 +319,12 @@ def _machine(device: torch.device) -> dict[str, Any]:
     if device.type == "cuda":
         described = torch.cuda.get_device_name(device)
     else:
-        described = f"{_cpu_name()}, {torch.get_num_threads()} threads"
+        described = f"{cpu_name()}, {torch.get_num_threads()} threads"
     return {"device": str(device), "device_name": described, "torch": torch.__version__}
 
 
-def _cpu_name() -> str:
+def cpu_name() -> str:
+    """What the CPU calls itself."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
