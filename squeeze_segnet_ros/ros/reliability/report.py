@@ -32,8 +32,8 @@ class Row:
 class Check(NamedTuple):
     """A group of requirements that are measured together.
 
-    ``run`` gives the rows as they are found; its argument asks for the short form, a rehearsal. It ends what it
-    has started, also when it is closed or an exception comes.
+    ``run`` gives the rows as they are found; its argument asks for the short form, a rehearsal. It ends what
+    it has started, also when it is closed or an exception comes.
     """
 
     name: str
