@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from rclpy.duration import Duration
 from rclpy.event_handler import QoSRequestedIncompatibleQoSInfo, SubscriptionEventCallbacks
@@ -92,14 +93,6 @@ class Camera:
             QoSProfile(depth=5, reliability=_BEST_EFFORT),
         )
 
-    def pending(self) -> Iterator[Image | CompressedImage]:
-        """Messages that have arrived and are not with the callback yet; for the executor's thread only."""
-        if self._image is None:
-            return
-        with self._image.handle:
-            while (taken := self._image.handle.take_message(self._image.msg_type, False)) is not None:
-                yield taken[0]
-
     def unsubscribe(self) -> None:
         """Stop to receive."""
         for subscription in (self._image, self._camera_info):
@@ -150,10 +143,17 @@ class Camera:
 
     async def _resubscribe(self) -> None:
         if self._image is not None:
-            for message in self.pending():
+            for message in pending(self._image):
                 self._on_image(message)
             self._node.destroy_subscription(self._image)
             self._subscribe(_BEST_EFFORT)
+
+
+def pending(subscription: Subscription) -> Iterator[Any]:
+    """Messages that have arrived and are not with the callback yet; for the executor's thread only."""
+    with subscription.handle:
+        while (taken := subscription.handle.take_message(subscription.msg_type, False)) is not None:
+            yield taken[0]
 
 
 _RELIABLE, _BEST_EFFORT = ReliabilityPolicy.RELIABLE, ReliabilityPolicy.BEST_EFFORT

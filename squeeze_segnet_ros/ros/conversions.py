@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import array
 import copy
 from collections.abc import Iterable
 
@@ -87,7 +86,7 @@ def image_message(header: Header, pixels: np.ndarray, encoding: str) -> Image:
     """uint8 (H, W) or (H, W, C) as an Image."""
     message = Image(header=header, height=pixels.shape[0], width=pixels.shape[1], encoding=encoding)
     message.step = pixels.nbytes // pixels.shape[0]
-    message.data = _bytes(pixels)
+    _fill(message, pixels)
     return message
 
 
@@ -96,7 +95,7 @@ def png_message(header: Header, labels: np.ndarray) -> CompressedImage:
     # Label images are long runs of equal bytes: the fastest setting already makes them small.
     _, data = cv2.imencode(".png", labels, [cv2.IMWRITE_PNG_COMPRESSION, 1])
     message = CompressedImage(header=header, format="mono8; png compressed mono8")
-    message.data = _bytes(data)
+    _fill(message, data)
     return message
 
 
@@ -132,8 +131,7 @@ def stamp_ns(header: Header) -> int:
     return int(header.stamp.sec) * 10**9 + int(header.stamp.nanosec)
 
 
-def _bytes(values: np.ndarray) -> array.array[int]:
-    # An array.array is the one type that rclpy's message fields take over without looking at every byte.
-    data = array.array("B")
-    data.frombytes(np.ascontiguousarray(values).data.cast("B"))
-    return data
+def _fill(message: Image | CompressedImage, values: np.ndarray) -> None:
+    # Into the array that the message already has: assigning one copies it again, and anything else than an
+    # array.array is looked at byte by byte.
+    message.data.frombytes(np.ascontiguousarray(values).data.cast("B"))

@@ -109,8 +109,11 @@ class Labeller:
             group = [job for job in jobs if (job.wanted.confidence, job.wanted.overlay) == kind]
             try:
                 results = self._segment(group, segmenter, config)
+                # The labels of all cameras first, since others wait for them.
                 for job, result in zip(group, results, strict=True):
-                    self._publish(job, result, segmenter, len(group))
+                    self._publish_label(job, result)
+                for job, result in zip(group, results, strict=True):
+                    self._publish_rest(job, result, segmenter, len(group))
             # Out of memory, a lost GPU: the frame is gone, the node is not.
             except Exception as error:
                 self._complain("segmenting failed", error)
@@ -165,13 +168,19 @@ class Labeller:
             shown_classes=ids_of(config.shown_classes, segmenter.classes),
         )
 
-    def _publish(self, job: _Job, result: Segmentation, segmenter: Segmenter, batch_size: int) -> None:
-        """The label first, since others wait for it; each output only if somebody listens."""
+    def _publish_label(self, job: _Job, result: Segmentation) -> None:
+        started = time.perf_counter()
+        header = job.message.header
+        if job.wanted.label:
+            label = conversions.image_message(header, result.labels, "mono8")
+            self._cameras[job.camera].publishers["label"].publish(label)
+        latency = (self._clock.now().nanoseconds - conversions.stamp_ns(header)) / 1e9
+        job.seconds |= result.seconds | {"publish": time.perf_counter() - started, "end_to_end": latency}
+
+    def _publish_rest(self, job: _Job, result: Segmentation, segmenter: Segmenter, batch_size: int) -> None:
+        """Each output only if somebody listens."""
         started = time.perf_counter()
         publishers, header, wanted = self._cameras[job.camera].publishers, job.message.header, job.wanted
-        if wanted.label:
-            publishers["label"].publish(conversions.image_message(header, result.labels, "mono8"))
-        latency = (self._clock.now().nanoseconds - conversions.stamp_ns(header)) / 1e9
         self._relay_camera_info(job.camera, wanted, job.message, result.labels.shape)
         if result.confidence is not None:
             publishers["confidence"].publish(conversions.image_message(header, result.confidence, "mono8"))
@@ -181,9 +190,9 @@ class Labeller:
             publishers["label/compressed"].publish(conversions.png_message(header, result.labels))
         job.settled = True
         self._queue.settle(job.camera, Fate.LABELLED)
-        job.seconds |= result.seconds | {"publish": time.perf_counter() - started, "end_to_end": latency}
+        job.seconds["publish"] += time.perf_counter() - started
         self._records[job.camera].labelled.tick()
-        self._records[job.camera].stages.add(job.seconds)
+        self._records[job.camera].add_times(job.seconds)
         if wanted.stats:
             publishers["stats"].publish(self._stats(job, result, segmenter, batch_size))
 

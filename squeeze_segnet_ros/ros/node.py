@@ -18,7 +18,7 @@ from sensor_msgs.msg import CompressedImage, Image
 
 from squeeze_segnet_ros.errors import ConfigError, SegmentationError
 from squeeze_segnet_ros.ros import diagnostics, parameters
-from squeeze_segnet_ros.ros.camera import Camera
+from squeeze_segnet_ros.ros.camera import Camera, pending
 from squeeze_segnet_ros.ros.config import Change, NodeConfig, Setting
 from squeeze_segnet_ros.ros.frame_queue import Counts, FrameQueue
 from squeeze_segnet_ros.ros.record import CameraRecord
@@ -60,10 +60,13 @@ class SegnetNode(LifecycleNode):
         self._reported: list[Counts] = []
         self._active = False
         self._told_unwatched = False
-        self.add_on_set_parameters_callback(self._on_set_parameters)
+        self._accepted: tuple[NodeConfig, Segmenter | None] = (self._config, None)
+        self.add_on_set_parameters_callback(self._check_parameters)
+        self.add_post_set_parameters_callback(self._use_parameters)
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
         # Wall time, so that a paused bag still shows what the node is doing.
-        self.create_timer(1.0, self._publish_diagnostics, clock=Clock(clock_type=ClockType.STEADY_TIME))
+        steady = Clock(clock_type=ClockType.STEADY_TIME)
+        self._report_timer = self.create_timer(1.0, self._publish_diagnostics, clock=steady)
         back = JumpThreshold(min_forward=None, min_backward=Duration(nanoseconds=-1), on_clock_change=True)
         self._jump_handle = self.get_clock().create_jump_callback(back, post_callback=self._on_time_jump)
 
@@ -95,8 +98,10 @@ class SegnetNode(LifecycleNode):
         return self._transition(self.finish)
 
     def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Back to unconfigured."""
-        return self._transition(self._clean_up)
+        """Back to unconfigured; the trouble that led here stays on /diagnostics."""
+        trouble, result = self.trouble, self._transition(self._clean_up)
+        self.trouble = self.trouble or trouble
+        return result
 
     def finish(self) -> None:
         """Label what can be labelled in ``DRAIN_SECONDS``, count the rest, let go of everything."""
@@ -188,10 +193,10 @@ class SegnetNode(LifecycleNode):
         self._queue.put(camera, Frame(message, time.perf_counter()))
 
     def _take_pending(self) -> None:
-        """Frames that have arrived while the executor's thread was busy."""
-        for number, camera in enumerate(self._cameras):
-            for message in camera.pending():
-                self._on_image(number, message)
+        """Deliver what has arrived while the executor's thread was busy: frames, and the time they go by."""
+        for subscription in self.subscriptions:
+            for message in pending(subscription):
+                subscription.callback(message)  # type: ignore[call-arg]  # none of ours takes more
 
     def _on_time_jump(self, jump: object) -> None:
         for record in self._records:
@@ -199,32 +204,34 @@ class SegnetNode(LifecycleNode):
 
     # Parameters
 
-    def _on_set_parameters(self, given: list[Parameter]) -> SetParametersResult:
+    def _check_parameters(self, given: list[Parameter]) -> SetParametersResult:
         try:
             config, different = parameters.changed(self._config, given)
-            if self._segmenter is not None:
-                self._take_over(config, different)
+            segmenter = self._segmenter_for(config, different, self._segmenter) if self._segmenter else None
         except SegmentationError as error:
             return SetParametersResult(successful=False, reason=str(error))
-        self._config = config
+        self._accepted = (config, segmenter)
         return SetParametersResult(successful=True)
 
-    def _take_over(self, config: NodeConfig, different: list[Setting]) -> None:
-        """Let the labeller work with a new config, or raise SegmentationError and change nothing."""
+    def _use_parameters(self, given: list[Parameter]) -> None:
+        """They have been set: nobody else, such as rclpy for ``use_sim_time``, has refused them either."""
+        self._config, self._segmenter = self._accepted
+        if self._segmenter is not None and self._labeller is not None:
+            self._labeller.use(self._segmenter, self._config)
+
+    def _segmenter_for(self, config: NodeConfig, different: list[Setting], segmenter: Segmenter) -> Segmenter:
+        """The network for a new config, the running one if it will do, or SegmentationError."""
         from squeeze_segnet_ros.ros.labeller import ids_of
 
-        assert self._segmenter is not None and self._labeller is not None
         for setting in different:
             if setting.change is Change.UNCONFIGURED:
                 raise ConfigError(
                     f"{setting.name} may be set {setting.change.value}: deactivate and clean it up first"
                 )
-        segmenter = self._segmenter
         if any(setting.change is Change.SWITCH for setting in different):
             segmenter = self._load_beside(config)
         ids_of(config.shown_classes, segmenter.classes)
-        self._segmenter = segmenter
-        self._labeller.use(segmenter, config)
+        return segmenter
 
     def _load_beside(self, config: NodeConfig) -> Segmenter:
         """Load a network in another thread; frames are taken on meanwhile, so none is lost."""
@@ -242,6 +249,9 @@ class SegnetNode(LifecycleNode):
         thread.start()
         while thread.is_alive() and not self.stopping.is_set():
             self._take_pending()
+            if self._report_timer.is_ready():
+                self._report_timer.reset()
+                self._publish_diagnostics()
             thread.join(0.005)
         result = loaded[0] if loaded else ConfigError("the node is shutting down")
         if isinstance(result, Exception):

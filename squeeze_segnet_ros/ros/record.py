@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 from squeeze_segnet_ros.ros.health import CameraHealth, Finding
 from squeeze_segnet_ros.ros.statistics import RateMeter, StageTimes
@@ -24,6 +24,11 @@ class CameraRecord:
         self._clock = clock
         self._seen: dict[str, tuple[float, Finding]] = {}
         self._lock = threading.Lock()
+
+    def add_times(self, seconds: Mapping[str, float]) -> None:
+        """How long the stages of the newest frame took."""
+        # A stamp ahead of the clock says nothing about how long the frame took; it is a finding of its own.
+        self.stages.add({stage: value for stage, value in seconds.items() if value >= 0})
 
     def note(self, findings: Iterable[Finding]) -> None:
         """What was wrong with the newest frame."""
