@@ -4,22 +4,21 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Container, Hashable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from typing import NamedTuple
 
-import numpy as np
 from rclpy.qos import QoSProfile
 from sensor_msgs.msg import Image
 
 from squeeze_segnet_ros.msg import SegmentationStats
 from squeeze_segnet_ros.ros.config import NodeConfig, output_base
-from squeeze_segnet_ros.ros.reliability.graph import Camera, Graph, Stamp, stamp_of, stamp_of_header
+from squeeze_segnet_ros.ros.reliability.graph import Graph, Stamp, stamp_of
 from squeeze_segnet_ros.ros.reliability.processes import PATIENCE, Running, TooLate
 
 FRONT = NodeConfig().cameras[0]
 EVERYTHING = QoSProfile(depth=1000)
-SMALL = {"input_size": [64, 96], "device": "cpu"}
+SMALL: Mapping[str, object] = {"input_size": [64, 96], "device": "cpu"}
 """Parameters with which a frame takes next to no time, where the network is not what is looked at."""
 
 
@@ -37,7 +36,7 @@ class Seen:
         self._graph = graph
         self._base = output_base(camera)
         self.labels: dict[Stamp, Label] = {}
-        self._label_count = graph.listen(Image, f"{self._base}/label", EVERYTHING, self._on_label)
+        self._heard = graph.listen(Image, f"{self._base}/label", EVERYTHING, self._on_label)
         self.stats: list[SegmentationStats] = graph.listen(
             SegmentationStats, f"{self._base}/stats", EVERYTHING
         )
@@ -47,12 +46,12 @@ class Seen:
 
     def close(self) -> None:
         """Listen no longer."""
-        self._graph.stop_listening(self._label_count)
+        self._graph.stop_listening(self._heard)
         self._graph.stop_listening(self.stats)
 
 
-def parameters(**values: object) -> list[str]:
-    """ROS arguments for parameters; ``max_age=1`` or ``**{"qos.depth": 100}``."""
+def parameters(values: Mapping[str, object]) -> list[str]:
+    """ROS arguments for parameters by dotted name."""
 
     def text(value: object) -> str:
         # YAML reads a Python list of texts and numbers as it is written, but not True and False.
@@ -64,16 +63,16 @@ def parameters(**values: object) -> list[str]:
     ]
 
 
-def start_node(*, environment: dict[str, str] | None = None, **values: object) -> Running:
+def start_node(values: Mapping[str, object], **environment: str) -> Running:
     """The node with parameters, in a process of its own; :class:`Running` ends it."""
-    command = [sys.executable, "-m", "squeeze_segnet_ros.ros.segnet_node", *parameters(**values)]
-    return Running(command, **(environment or {}))
+    command = [sys.executable, "-m", "squeeze_segnet_ros.ros.segnet_node", *parameters(values)]
+    return Running(command, **environment)
 
 
-def start_launch(**arguments: object) -> Running:
+def start_launch(arguments: Mapping[str, object], **environment: str) -> Running:
     """``ros2 launch`` with launch arguments, as a vehicle starts it."""
     command = ["ros2", "launch", "squeeze_segnet_ros", "segnet.launch.py"]
-    return Running(command + [f"{name}:={value}" for name, value in arguments.items()])
+    return Running(command + [f"{name}:={value}" for name, value in arguments.items()], **environment)
 
 
 class Bench(NamedTuple):
@@ -91,30 +90,30 @@ class Bench(NamedTuple):
 
 
 @contextmanager
-def active_node(*, environment: dict[str, str] | None = None, **values: object) -> Iterator[Bench]:
+def active_node(values: Mapping[str, object], **environment: str) -> Iterator[Bench]:
     """The node, active, and an observer; both are gone afterwards, whatever happens."""
     with ExitStack() as stack:
         graph = stack.enter_context(Graph())
-        node = stack.enter_context(start_node(environment=environment, **values))
+        node = stack.enter_context(start_node(values, **environment))
         bench = Bench(node, graph)
         bench.wait_until_active()
         yield bench
 
 
 def until_labelled(
-    bench: Bench, camera: Camera, seen: Seen, pictures: Sequence[np.ndarray], seconds: float = PATIENCE
+    bench: Bench, send: Callable[[], Hashable], labels: Container[Hashable], seconds: float = PATIENCE
 ) -> int:
-    """Send frames one after the other until labels come; how many were sent. Raises TooLate.
+    """Call ``send`` until what it gave for a frame is in ``labels``; how often that was. Raises TooLate.
 
-    The first may go out before the node knows of our subscription.
+    The first frame may go out before the node knows that somebody listens.
     """
     deadline, sent = time.monotonic() + seconds, 0
     while time.monotonic() < deadline:
-        stamp = stamp_of_header(camera.send(pictures[sent % len(pictures)]))
+        frame = send()
         sent += 1
         patience = time.monotonic() + 1.0
         while time.monotonic() < patience:
-            if stamp in seen.labels:
+            if frame in labels:
                 return sent
             time.sleep(0.005)
     raise TooLate(f"no label within {seconds:g} s; the node printed:\n{bench.node.text}")
