@@ -25,8 +25,11 @@ def resize(image: Tensor, size: tuple[int, int]) -> Tensor:
     """float (N, C, h, w) -> (N, C, H, W), bilinear; antialiased when it shrinks."""
     if tuple(image.shape[2:]) == size:
         return image
-    shrinks = size[0] < image.shape[2] or size[1] < image.shape[3]
-    return F.interpolate(image, size, mode="bilinear", align_corners=False, antialias=shrinks)
+    if size[0] >= image.shape[2] and size[1] >= image.shape[3]:
+        return F.interpolate(image, size, mode="bilinear", align_corners=False)
+    # On a CPU there is an antialiased one for fp32 alone.
+    resized = F.interpolate(image.float(), size, mode="bilinear", align_corners=False, antialias=True)
+    return resized.to(image.dtype)
 
 
 def resize_labels(labels: Tensor, size: tuple[int, int]) -> Tensor:

@@ -251,6 +251,14 @@ def test_input_size_is_what_the_network_sees(files, reference):
     assert (result.labels == logits.argmax(1)[0].numpy()).mean() > 0.99
 
 
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@pytest.mark.parametrize("size", [(40, 56), (40, 128), (96, 128)])
+def test_images_of_any_size_beside_the_input_size(files, precision, size):
+    net = ssr.load(weights=files("squeeze_segnet"), device="cpu", precision=precision, input_size=(64, 96))
+    result = net.segment(image_of(size))
+    assert result.labels.shape == result.confidence.shape == size
+
+
 def test_what_a_segmenter_says_of_itself(files, segmenter):
     assert segmenter.model == "squeeze_segnet"
     assert segmenter.device == "cpu"
