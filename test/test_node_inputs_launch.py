@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import cv2
@@ -17,9 +18,11 @@ launch_pytest = pytest.importorskip("launch_pytest", reason="needs launch_pytest
 from launch import LaunchDescription
 from launch_pytest.actions import ReadyToTest
 from launch_ros.actions import Node
+from policy import allowed
 from rclpy.qos import QoSProfile, QoSReliabilityPolicy
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import CompressedImage, Image
+from squeeze_segnet_ros.msg import SegmentationStats
 
 from squeeze_segnet_ros import models
 from squeeze_segnet_ros.models import weights as weights_files
@@ -31,12 +34,15 @@ LONG_AGO = 1_000_000_000
 """Seconds: the time on /clock, far from that of this computer."""
 
 
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("weights") / "random.safetensors"
+    weights_files.save(path, models.build("squeeze_segnet"), weights_files.WeightsMetadata("squeeze_segnet"))
+    return path
+
+
 @launch_pytest.fixture(scope="module")
-def running_node(tmp_path_factory: pytest.TempPathFactory) -> LaunchDescription:
-    weights = tmp_path_factory.mktemp("weights") / "random.safetensors"
-    weights_files.save(
-        weights, models.build("squeeze_segnet"), weights_files.WeightsMetadata("squeeze_segnet")
-    )
+def running_node() -> LaunchDescription:
     node = Node(
         package="squeeze_segnet_ros",
         executable="segnet_node",
@@ -46,7 +52,6 @@ def running_node(tmp_path_factory: pytest.TempPathFactory) -> LaunchDescription:
             {
                 "cameras": ["front/image_raw"],
                 "transport": "compressed",
-                "weights": str(weights),
                 "device": "cpu",
                 "input_size": [64, 96],
                 "max_age": 5.0,
@@ -144,6 +149,34 @@ def test_a_bag_that_starts_again_is_labelled_again(
     label_at(graph, labels, send, LONG_AGO + 999)
     set_clock(LONG_AGO)
     label_at(graph, labels, send, LONG_AGO - 0.5)
+
+
+def test_ages_and_latencies_follow_the_clock_while_another_network_is_loaded(
+    graph: Graph, labels: list[Image], send: Any, set_clock: Any, weights: Path
+) -> None:
+    stats = graph.listen(SegmentationStats, "/car/front/segmentation/stats")
+    set_clock(LONG_AGO)
+    label_at(graph, labels, send, LONG_AGO - 1)
+    answer = graph.start_set(weights=str(weights))
+    now, frames = LONG_AGO, 0
+    while not answer.done() or frames < 3:
+        now, frames = now + 2, frames + 1
+        set_clock(now)
+        time.sleep(0.1)
+        label = label_at(graph, labels, send, now - 1)
+        age = now - label.header.stamp.sec - label.header.stamp.nanosec / 1e9
+        graph.wait_for(lambda label=label: stamp_of(label) in map(stamp_of, list(stats)), "its stats")
+        (found,) = (message for message in list(stats) if stamp_of(message) == stamp_of(label))
+        assert found.latency == pytest.approx(age, abs=1e-6)
+    assert answer.result().result.reason == ""
+    graph.stop_listening(stats)
+
+
+def test_it_needs_the_topics_of_the_policy_in_its_namespace(graph: Graph, send: Any) -> None:
+    _, subscribed, offered = graph.endpoints()
+    listed = allowed("topics", "subscribe", "/car/segnet", ["/car/front"])
+    assert subscribed == listed - {CAMERA}
+    assert offered == allowed("services", "reply", "/car/segnet", ["/car/front"])
 
 
 def test_damaged_pictures_are_counted_and_the_good_one_after_them_labelled(

@@ -6,7 +6,6 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from xml.etree import ElementTree
 
 import cv2
 import numpy as np
@@ -20,6 +19,8 @@ from diagnostic_msgs.msg import DiagnosticStatus
 from launch import LaunchDescription
 from launch_pytest.actions import ReadyToTest
 from launch_ros.actions import Node
+from policy import allowed
+from ros2_command import run
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from squeeze_segnet_ros.msg import SegmentationStats
 from vision_msgs.msg import LabelInfo
@@ -145,21 +146,15 @@ def test_outputs_have_their_types(graph: Graph, front: Camera) -> None:
         assert {name: offered.get(f"{base}/{name}") for name in types} == {n: [t] for n, t in types.items()}
 
 
-def test_the_security_policy_allows_what_the_node_does(graph: Graph, front: Camera) -> None:
-    policy = ElementTree.parse(Path(__file__).resolve().parent.parent / "config" / "sros2_policy.xml")
-
-    def allowed(kind: str, right: str) -> set[str]:
-        return {
-            item.text.replace("~", "/segnet").replace("front", camera)
-            for group in policy.iterfind(f".//{kind}[@{right}='ALLOW']")
-            for item in group
-            for camera in ("front", "rear")
-        }
+def test_the_security_policy_lists_what_the_node_does_and_no_more(graph: Graph, front: Camera) -> None:
+    def listed(kind: str, right: str) -> set[str]:
+        return allowed(kind, right, "/segnet", ("/camera/front", "/camera/rear"))
 
     published, subscribed, offered = graph.endpoints()
-    assert published <= allowed("topics", "publish")
-    assert subscribed <= allowed("topics", "subscribe")
-    assert offered <= allowed("services", "reply")
+    assert published == listed("topics", "publish")
+    assert offered == listed("services", "reply")
+    other_settings = {"/clock", f"{FRONT}/compressed", f"{REAR}/compressed"}
+    assert subscribed == listed("topics", "subscribe") - other_settings
 
 
 def test_every_frame_gets_its_label(graph: Graph, front: Camera, labels: list[Image]) -> None:
@@ -402,6 +397,50 @@ def test_diagnostics_name_the_network(graph: Graph, front: Camera, weights: list
     assert (values["model"], values["device"], values["weights"]) == (MODEL, "cpu", str(weights[0]))
     assert len(values["weights sha256"]) == 64
     assert float(values["memory MiB"]) > 0
+
+
+def test_diagnostics_tell_of_each_camera(graph: Graph, front: Camera, labels: list[Image]) -> None:
+    def values() -> dict[str, str]:
+        return {v.key: v.value for v in graph.status(FRONT).values}
+
+    for i in range(10):
+        label_of(graph, front, labels, picture(i))
+    found = values()
+    for stage in ("waiting", "decode", "upload", "network", "download", "publish", "end_to_end"):
+        p50, p95, p99 = (float(found[f"{stage} p{p} ms"]) for p in (50, 95, 99))
+        assert 0 <= p50 <= p95 <= p99, stage
+    assert float(found["network p50 ms"]) > 0
+    assert float(found["rate in Hz"]) > 0
+    assert 0 < float(found["rate labelled Hz"]) <= float(found["rate in Hz"])
+    for cause in ("replaced", "too_old", "invalid", "failed", "shutting_down"):
+        assert int(found[f"dropped {cause}"]) >= 0
+    graph.wait_for(lambda: graph.status(FRONT).message == "no frames arrive", "a report of silence")
+    assert graph.status(FRONT).level == DiagnosticStatus.WARN
+
+
+def test_the_command_ros2_knows_the_node(graph: Graph, front: Camera) -> None:
+    described = run("param", "describe", "/segnet", "overlay.alpha", "transport").output
+    assert "Share of the class color in the overlay." in described
+    assert "Min value: 0.0" in described and "Max value: 1.0" in described
+    assert "one of raw, compressed" in described
+    assert "only while the node is unconfigured" in described
+    assert "out of range" in run("param", "set", "/segnet", "overlay.alpha", "2.0").output
+    assert run("lifecycle", "get", "/segnet").output == "active [3]\n"
+    assert run("lifecycle", "set", "/segnet", "deactivate").output == "Transitioning successful\n"
+    assert run("lifecycle", "set", "/segnet", "activate").output == "Transitioning successful\n"
+
+
+def test_values_that_are_refused_together_with_anothers_stay_too(
+    graph: Graph, front: Camera, labels: list[Image]
+) -> None:
+    overlays = graph.listen(Image, f"{OUTPUT}/overlay")
+    assert "parameter type" in graph.set(overlay__alpha=0.0, use_sim_time="yes")
+    assert graph.get("overlay.alpha") == 0.5
+    pixels = picture(9)
+    label = array(label_of(graph, front, labels, pixels))
+    blended = (pixels.astype(int) + CAMVID.palette[label]) / 2
+    np.testing.assert_allclose(array(label_of(graph, front, overlays, pixels)), blended, atol=1)
+    graph.stop_listening(overlays)
 
 
 def test_lifecycle(graph: Graph, front: Camera, labels: list[Image]) -> None:

@@ -14,6 +14,8 @@ import pytest
 pytest.importorskip("rclpy", reason="needs ROS 2")
 index = pytest.importorskip("ament_index_python.packages", reason="needs ROS 2")
 
+from diagnostic_msgs.msg import DiagnosticStatus
+from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import Image
 
 from squeeze_segnet_ros import models
@@ -21,6 +23,7 @@ from squeeze_segnet_ros.models import weights as weights_files
 from squeeze_segnet_ros.ros.reliability.graph import Graph, picture
 from squeeze_segnet_ros.ros.reliability.processes import Running
 
+BEST_EFFORT = ReliabilityPolicy.BEST_EFFORT
 SIGNALS = [signal.SIGINT, signal.SIGTERM]
 
 
@@ -107,6 +110,47 @@ def test_a_failed_start_leaves_it_unconfigured_with_one_line(graph: Graph, execu
         graph.wait_until("unconfigured")
         ends_well(node, signal.SIGINT)
     assert len(node.lines) == 1, node.text
+
+
+def test_an_unexpected_failure_of_configure_is_told_in_the_log_and_on_diagnostics(
+    graph: Graph, executable: str, weights: Path
+) -> None:
+    too_long = f"['/{'a' * 300}/image_raw']"
+    with Running([executable, *parameters(cameras=too_long, weights=weights)]) as node:
+        node.wait_for_line("topic length")
+        graph.wait_until("unconfigured")
+        status = graph.status("network")
+        assert status.level == DiagnosticStatus.ERROR
+        assert "topic length" in status.message
+        node.send(signal.SIGINT)
+        assert node.wait(5.0) == 0, node.text
+    assert "Traceback" not in node.text
+
+
+def test_a_camera_that_offers_too_little_is_named_with_the_remedy(
+    graph: Graph, executable: str, weights: Path
+) -> None:
+    strict = {"qos.reliability": "reliable", "cameras": "['/unreliable/image_raw']"}
+    graph.publish(Image, "/unreliable/image_raw", QoSProfile(depth=1, reliability=BEST_EFFORT))
+    with Running([executable, *parameters(**strict, weights=weights, input_size="[64,96]")]) as node:
+        node.wait_for_line("/unreliable/image_raw: nothing arrives from a camera that offers best_effort")
+        node.wait_for_line("set it to auto or best_effort")
+        ends_well(node, signal.SIGINT)
+
+
+def test_topics_can_be_remapped(graph: Graph, executable: str, weights: Path) -> None:
+    quick = parameters(weights=weights, input_size="[64,96]", device="cpu")
+    front = "/camera/front"
+    mapped = {f"{front}/image_raw": "/usb/image", f"{front}/segmentation/label": "/classes"}
+    rules = [part for old, new in mapped.items() for part in ("-r", f"{old}:={new}")]
+    with Running([executable, *quick, *rules], OMP_NUM_THREADS="1") as node:
+        node.wait_for_line("listening to /usb/image")
+        camera = graph.camera("/usb/image")
+        labels = graph.listen(Image, "/classes")
+        graph.wait_for(lambda: camera.send(picture()) and labels, "a label on the other topic")
+        assert "/usb/image" in graph.status("/usb/image").hardware_id
+        graph.stop_listening(labels)
+        ends_well(node, signal.SIGINT)
 
 
 @pytest.mark.parametrize(

@@ -60,9 +60,7 @@ class SegnetNode(LifecycleNode):
         self._reported: list[Counts] = []
         self._active = False
         self._told_unwatched = False
-        self._accepted: tuple[NodeConfig, Segmenter | None] = (self._config, None)
-        self.add_on_set_parameters_callback(self._check_parameters)
-        self.add_post_set_parameters_callback(self._use_parameters)
+        self.add_on_set_parameters_callback(self._on_set_parameters)
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
         # Wall time, so that a paused bag still shows what the node is doing.
         steady = Clock(clock_type=ClockType.STEADY_TIME)
@@ -204,34 +202,32 @@ class SegnetNode(LifecycleNode):
 
     # Parameters
 
-    def _check_parameters(self, given: list[Parameter]) -> SetParametersResult:
+    def _on_set_parameters(self, given: list[Parameter]) -> SetParametersResult:
         try:
             config, different = parameters.changed(self._config, given)
-            segmenter = self._segmenter_for(config, different, self._segmenter) if self._segmenter else None
+            if self._segmenter is not None:
+                self._take_over(config, different)
         except SegmentationError as error:
             return SetParametersResult(successful=False, reason=str(error))
-        self._accepted = (config, segmenter)
+        self._config = config
         return SetParametersResult(successful=True)
 
-    def _use_parameters(self, given: list[Parameter]) -> None:
-        """They have been set: nobody else, such as rclpy for ``use_sim_time``, has refused them either."""
-        self._config, self._segmenter = self._accepted
-        if self._segmenter is not None and self._labeller is not None:
-            self._labeller.use(self._segmenter, self._config)
-
-    def _segmenter_for(self, config: NodeConfig, different: list[Setting], segmenter: Segmenter) -> Segmenter:
-        """The network for a new config, the running one if it will do, or SegmentationError."""
+    def _take_over(self, config: NodeConfig, different: list[Setting]) -> None:
+        """Let the labeller work with a new config, or raise SegmentationError and change nothing."""
         from squeeze_segnet_ros.ros.labeller import ids_of
 
+        assert self._segmenter is not None and self._labeller is not None
         for setting in different:
             if setting.change is Change.UNCONFIGURED:
                 raise ConfigError(
                     f"{setting.name} may be set {setting.change.value}: deactivate and clean it up first"
                 )
+        segmenter = self._segmenter
         if any(setting.change is Change.SWITCH for setting in different):
             segmenter = self._load_beside(config)
         ids_of(config.shown_classes, segmenter.classes)
-        return segmenter
+        self._segmenter = segmenter
+        self._labeller.use(segmenter, config)
 
     def _load_beside(self, config: NodeConfig) -> Segmenter:
         """Load a network in another thread; frames are taken on meanwhile, so none is lost."""
