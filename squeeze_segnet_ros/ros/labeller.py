@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import threading
 import time
 from collections.abc import Iterable, Sequence
@@ -21,6 +20,7 @@ from squeeze_segnet_ros.labels import UNLABELLED, LabelClass
 from squeeze_segnet_ros.msg import SegmentationStats
 from squeeze_segnet_ros.ros import conversions
 from squeeze_segnet_ros.ros.camera import Camera, Wanted
+from squeeze_segnet_ros.ros.complaints import Complaints
 from squeeze_segnet_ros.ros.config import ALL_CLASSES, NodeConfig
 from squeeze_segnet_ros.ros.frame_queue import Fate, FrameQueue
 from squeeze_segnet_ros.ros.health import Finding
@@ -28,9 +28,6 @@ from squeeze_segnet_ros.ros.record import CameraRecord
 
 MAX_BATCH = 8
 """Frames of different cameras that go through the network together."""
-_LOG_PERIOD = 5.0
-_KINDS = 100
-_DIGITS = re.compile(r"\d+")
 
 
 class Frame(NamedTuple):
@@ -72,10 +69,9 @@ class Labeller:
         self._records = records
         self._queue = queue
         self._clock = clock
-        self._log = log
         self._announced: tuple[Segmenter, float] | None = None
         self._thread: threading.Thread | None = None
-        self._complained: dict[str, float] = {}
+        self._complaints = Complaints(log.warning)
 
     def use(self, segmenter: Segmenter, config: NodeConfig) -> None:
         """Work with these from the next batch on. May be called from any thread."""
@@ -116,7 +112,7 @@ class Labeller:
                     self._publish_rest(job, result, segmenter, len(group))
             # Out of memory, a lost GPU: the frame is gone, the node is not.
             except Exception as error:
-                self._complain("segmenting failed", error)
+                self._complaints.tell("segmenting failed", error)
                 for job in group:
                     if not job.settled:
                         self._queue.settle(job.camera, Fate.FAILED)
@@ -136,10 +132,10 @@ class Labeller:
                 return self._decode(camera, frame, wanted, stamp, now)
         except InvalidImageError as error:
             fate = Fate.INVALID
-            self._complain(f"{self._cameras[camera].input_topic}: dropped a frame", error)
+            self._complaints.tell(f"{self._cameras[camera].input_topic}: dropped a frame", error)
         except Exception as error:
             fate = Fate.FAILED
-            self._complain(f"{self._cameras[camera].input_topic}: failed on a frame", error)
+            self._complaints.tell(f"{self._cameras[camera].input_topic}: failed on a frame", error)
         self._queue.settle(camera, fate)
         return None
 
@@ -252,16 +248,6 @@ class Labeller:
             camera.publish_label_info(
                 conversions.label_info_message(stamp, segmenter.classes, config.min_confidence)
             )
-
-    def _complain(self, what: str, error: Exception) -> None:
-        """One line per kind of trouble and period, or a broken camera fills the disk."""
-        line = f"{what}: {' '.join(str(error).split())}"
-        kind, now = _DIGITS.sub("", line), time.monotonic()
-        if now - self._complained.get(kind, -_LOG_PERIOD) >= _LOG_PERIOD:
-            if len(self._complained) >= _KINDS:
-                self._complained.clear()
-            self._complained[kind] = now
-            self._log.warning(line)
 
 
 def ids_of(shown: Iterable[str], classes: Sequence[LabelClass]) -> tuple[int, ...] | None:

@@ -1,0 +1,42 @@
+"""Warnings about frames: each kind of trouble is told, but a broken camera never fills the disk."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable
+
+PERIOD = 5.0
+"""Seconds within which a kind of trouble is told once."""
+LINES = 20
+"""Lines of all kinds together within a period: what a camera makes up has no end of kinds."""
+_LENGTH = 300
+# What differs from frame to frame of the same trouble: figures, and what the message itself brought.
+_VARIABLE = re.compile(r"""\d+|'[^']*'|"[^"]*"|\[[^]]*\]""")
+
+
+class Complaints:
+    """Hands lines on to ``log``, not too many of them. ``clock`` gives seconds."""
+
+    def __init__(self, log: Callable[[str], object], clock: Callable[[], float] = time.monotonic) -> None:
+        self._log = log
+        self._clock = clock
+        self._told: dict[str, float] = {}
+        self._untold: dict[str, int] = {}
+
+    def tell(self, what: str, error: Exception) -> None:
+        """``error`` happened to ``what``; one line, unless the like of it was told a moment ago."""
+        line = f"{what}: {' '.join(str(error).split())}"
+        kind, now = _VARIABLE.sub("", line), self._clock()
+        self._told = {each: when for each, when in self._told.items() if now - when < PERIOD}
+        if kind in self._told or len(self._told) >= LINES:
+            # Bounded like the lines: of kinds beyond that, nobody asks how many there were.
+            if kind in self._untold or len(self._untold) < LINES:
+                self._untold[kind] = self._untold.get(kind, 0) + 1
+            return
+        self._told[kind] = now
+        if len(line) > _LENGTH:
+            line = line[:_LENGTH] + " ..."
+        if more := self._untold.pop(kind, 0):
+            line += f" ({more} more like it before)"
+        self._log(line)

@@ -1,0 +1,60 @@
+"""Each kind of trouble is told, and none of them floods the log."""
+
+import pytest
+
+pytest.importorskip("rclpy", reason="needs ROS 2")
+
+from squeeze_segnet_ros.ros.complaints import LINES, PERIOD, Complaints
+
+
+class Clock:
+    now = 0.0
+
+    def __call__(self):
+        return self.now
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+@pytest.fixture
+def lines():
+    return []
+
+
+@pytest.fixture
+def complaints(lines, clock):
+    return Complaints(lines.append, clock)
+
+
+def test_a_kind_is_told_once_in_a_period_with_how_often_it_came(complaints, lines, clock):
+    for width in range(100):
+        complaints.tell("/camera", ValueError(f"the image is {width}x0:\nexpected more"))
+    assert lines == ["/camera: the image is 0x0: expected more"]
+    clock.now += PERIOD
+    complaints.tell("/camera", ValueError("the image is 7x0: expected more"))
+    assert lines[1:] == ["/camera: the image is 7x0: expected more (99 more like it before)"]
+
+
+def test_another_kind_and_another_camera_are_told_at_once(complaints, lines):
+    complaints.tell("/front", ValueError("cut off"))
+    complaints.tell("/front", ValueError("too long"))
+    complaints.tell("/rear", ValueError("cut off"))
+    assert len(lines) == 3
+
+
+def test_names_that_a_message_makes_up_are_no_kinds_of_their_own(complaints, lines):
+    for name in ("'rgb9'", '"it\'s"', "[a b]"):
+        complaints.tell("/camera", ValueError(f"the encoding {name} is unknown"))
+    assert len(lines) == 1
+
+
+def test_there_is_an_end_to_the_lines_whatever_comes(complaints, lines, clock):
+    for second in range(100):
+        clock.now = second * PERIOD / 10
+        for i in range(100):
+            complaints.tell("/camera", ValueError("x" * (100 * second + i)))
+    assert len(lines) == 10 * LINES
+    assert max(map(len, lines)) < 400
