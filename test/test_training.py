@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import platform
 import signal
 import subprocess
 import sys
@@ -14,13 +15,15 @@ import pytest
 import torch
 import yaml
 
+from squeeze_segnet_ros import models
 from squeeze_segnet_ros.__main__ import main
 from squeeze_segnet_ros.errors import ConfigError, DatasetError
 from squeeze_segnet_ros.labels import CAMVID, UNLABELLED
 from squeeze_segnet_ros.models import weights
 from squeeze_segnet_ros.training.augment import AugmentConfig, augment
-from squeeze_segnet_ros.training.camvid import load_split
-from squeeze_segnet_ros.training.train import TrainConfig
+from squeeze_segnet_ros.training.camvid import LabelledImages, load_split
+from squeeze_segnet_ros.training.config import TrainConfig
+from squeeze_segnet_ros.training.sampling import CropSampler
 
 CONFIG = {
     "model": "squeeze_segnet_v11",
@@ -95,6 +98,8 @@ def test_a_run_leaves_its_record_and_weights_that_evaluate_takes(config, camvid,
     assert yaml.safe_load((run / "config.yaml").read_text())["augment"]["crop"] == [48, 64]
     _, metadata = weights.load(run / "best.safetensors")
     assert metadata.model == "squeeze_segnet_v11"
+    assert metadata.trained_on == ("camvid/train",)
+    assert set(metadata.figures) == {"camvid/val"}
     capsys.readouterr()
     arguments = ["--model", "squeeze_segnet_v11", "--weights", run / "best.safetensors", "--data", camvid]
     arguments += ["--split", "val", "--output", tmp_path / "scores", "--device", "cpu"]
@@ -147,6 +152,35 @@ def test_two_processes_train_as_one(config, camvid, tmp_path):
     assert torch.load(run / "checkpoint.pt", weights_only=True)["step"] == 4
 
 
+def test_a_run_on_train_and_val_says_so_and_claims_no_figures(config, camvid, tmp_path):
+    config.write_text(yaml.safe_dump(CONFIG | {"data_splits": ["train", "val"]}))
+    assert _train(config, camvid, tmp_path / "run") == 0
+    _, metadata = weights.load(tmp_path / "run" / "best.safetensors")
+    assert metadata.trained_on == ("camvid/train", "camvid/val")
+    assert metadata.figures == {}
+
+
+def test_training_on_a_cpu_keeps_its_memory(config, camvid, tmp_path):
+    if platform.libc_ver()[0] != "glibc":
+        pytest.skip("only glibc can be told to keep freed memory")
+    arguments = ["train", "--config", config, "--data", camvid, "--output", tmp_path / "run"]
+    program = f"""
+import resource, torch
+from squeeze_segnet_ros.__main__ import main
+assert main({list(map(str, arguments))!r} + ["--device", "cpu"]) == 0
+for _ in range(6):
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    torch.ones(64 * 2**20, dtype=torch.uint8)
+    print("pages", resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=120, check=True
+    )
+    pages = [int(line.split()[1]) for line in done.stdout.splitlines() if line.startswith("pages")]
+    # 64 MiB are at least 32 pages: none of them is new when a block that was freed before is taken again.
+    assert min(pages) < 10, pages
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -155,6 +189,14 @@ def test_two_processes_train_as_one(config, camvid, tmp_path):
         ({"optimizer": {"rate": 1}}, "optimizer: unknown key 'rate'"),
         ({"augment": {"crop": 64}}, "'crop' takes a list of 2 numbers"),
         ({"batch_size": 1}, "batch_size at least 2"),
+        ({"data_splits": ["train", "test"]}, "data_splits is 'test': choose train or val"),
+        ({"data_splits": []}, "data_splits must name at least one"),
+        ({"optimizer": {"name": "lion"}}, "optimizer: name is 'lion': choose sgd or adam or adamw"),
+        ({"loss": {"hardest_share": 0}}, "loss: hardest_share is 0.0: it is a share above 0"),
+        ({"loss": {"class_weights": "equal"}}, "choose median_frequency or inverse_log"),
+        ({"augment": {"rare_classes": ["lamp"]}}, "augment: there is no class 'lamp': choose from sky"),
+        ({"augment": {"rare_classes": "pole"}}, "'rare_classes' takes a list of names"),
+        ({"augment": {"paste_share": 1.5}}, "paste_share is 1.5: it is a share in 0..1"),
     ],
 )
 def test_a_wrong_configuration_is_said(config, change, message):
@@ -170,9 +212,11 @@ def test_bad_input_is_one_line_and_exit_code_2(config, tmp_path, capsys):
     assert "no folder" in error
 
 
-@pytest.mark.parametrize("path", ["squeeze_segnet.yaml", "squeeze_segnet_paper.yaml"])
-def test_the_configurations_that_come_with_the_package_are_valid(path, request):
-    assert TrainConfig.from_yaml(request.config.rootpath / "config" / "train" / path).steps > 0
+def test_the_configurations_that_come_with_the_package_are_valid(request):
+    paths = sorted((request.config.rootpath / "config" / "train").glob("*.yaml"))
+    assert paths
+    for path in paths:
+        assert TrainConfig.from_yaml(path).model in models.names()
 
 
 def test_augmentation_moves_image_and_labels_together():
@@ -196,3 +240,54 @@ def test_augmentation_is_repeatable_by_its_generator():
     config = AugmentConfig(crop=(32, 32), brightness=0.3, noise=3.0, blur=1.0, shade=0.5, gamma=0.2)
     first, second = (augment(images, labels, config, torch.Generator().manual_seed(7))[0] for _ in range(2))
     assert torch.equal(first, second)
+
+
+POLE, CAR, PEDESTRIAN = (CAMVID.names.index(name) for name in ("pole", "car", "pedestrian"))
+
+
+def _dots(n, size, classes):
+    """Roads, each with one pixel of one of the classes; the image is 20 times the label."""
+    labels = torch.full((n, *size), CAMVID.names.index("road"), dtype=torch.uint8)
+    generator = torch.Generator().manual_seed(3)
+    for i in range(n):
+        row, column = (int(torch.randint(length, (), generator=generator)) for length in size)
+        labels[i, row, column] = classes[i % len(classes)]
+    images = (20 * labels)[:, None].expand(-1, 3, -1, -1).contiguous()
+    return LabelledImages(tuple(map(str, range(n))), images, labels)
+
+
+def test_a_share_of_the_crops_shows_a_rare_class():
+    data = _dots(30, (96, 128), [POLE, PEDESTRIAN, CAR])
+    config = AugmentConfig(crop=(24, 32), scale=(1.0, 1.0), rotation=4.0, rare_class_share=1.0)
+    _, labels = CropSampler(data, config).draw(64, torch.Generator().manual_seed(0))
+    pole, person, car = ((labels == k).flatten(1).any(1) for k in (POLE, PEDESTRIAN, CAR))
+    # A rotated pixel may fall between the crop's.
+    assert (pole | person).float().mean() > 0.9
+    assert 0.3 < pole.float().mean() < 0.7  # both classes alike
+    assert not car.any()
+    half = AugmentConfig(crop=(24, 32), scale=(1.0, 1.0), rare_class_share=0.5)
+    _, labels = CropSampler(data, half).draw(64, torch.Generator().manual_seed(0))
+    assert 0.3 < torch.isin(labels, torch.tensor([POLE, PEDESTRIAN])).flatten(1).any(1).float().mean() < 0.75
+
+
+def test_where_no_rare_class_occurs_any_crop_will_do():
+    data = _dots(3, (96, 128), [CAR])
+    config = AugmentConfig(crop=(24, 32), rare_class_share=1.0)
+    images, labels = CropSampler(data, config).draw(2, torch.Generator().manual_seed(0))
+    assert images.shape == (2, 3, 24, 32)
+    assert labels.shape == (2, 24, 32)
+
+
+def test_rare_objects_are_pasted_onto_other_crops_with_their_pixels():
+    data = _dots(4, (16, 16), [CAR])
+    data.labels[0, 2:6, 3:5] = PEDESTRIAN
+    data.images[0, :, 2:6, 3:5] = 20 * PEDESTRIAN
+    config = AugmentConfig(crop=(16, 16), scale=(1.0, 1.0), flip=False, paste_share=1.0)
+    images, labels = augment(data.images, data.labels, config, torch.Generator().manual_seed(0))
+    # Every crop gets what one other one has: the person stays with the giver and is given once.
+    shows = (labels == PEDESTRIAN).flatten(1).sum(1)
+    assert sorted(shows.tolist()) == [0, 0, 8, 8]
+    torch.testing.assert_close(images[:, 0], 20 * labels.float(), atol=0.5, rtol=0)
+    (receiver,) = (i for i in range(1, 4) if shows[i])
+    others = labels[receiver] != PEDESTRIAN
+    assert torch.equal(labels[receiver][others], data.labels[receiver][others])

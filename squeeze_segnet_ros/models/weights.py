@@ -29,7 +29,8 @@ class WeightsMetadata:
     """What a weights file says about itself.
 
     ``figures`` maps a data set's split (``"camvid/test"``) to its scores in 0..1; ``command`` and
-    ``revision`` name the training command and the git revision.
+    ``revision`` name the training command and the git revision; ``trained_on`` the splits that it saw, in
+    files from before there was this field none.
     """
 
     model: str
@@ -37,6 +38,7 @@ class WeightsMetadata:
     command: str = ""
     revision: str = ""
     figures: dict[str, dict[str, float]] = field(default_factory=dict)
+    trained_on: tuple[str, ...] = ()
 
     def to_json(self) -> str:
         """The text that goes into the file."""
@@ -48,7 +50,8 @@ class WeightsMetadata:
         fields: dict[str, Any] = json.loads(text)
         label_set = fields.pop("label_set")
         classes = tuple(LabelClass(int(i), str(name), tuple(rgb)) for i, name, rgb in label_set["classes"])
-        return cls(label_set=LabelSet(label_set["name"], classes), **fields)
+        trained_on = tuple(fields.pop("trained_on", ()))
+        return cls(label_set=LabelSet(label_set["name"], classes), trained_on=trained_on, **fields)
 
 
 def save(

@@ -9,7 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from squeeze_segnet_ros.labels import UNLABELLED
+from squeeze_segnet_ros.errors import ConfigError
+from squeeze_segnet_ros.labels import CAMVID, UNLABELLED
 
 
 @dataclass(frozen=True)
@@ -20,6 +21,9 @@ class AugmentConfig:
     ``contrast``, ``saturation`` and ``gamma`` are the largest relative changes (0 for none); ``color_cast``
     the largest relative change of a single channel; ``shade`` the largest darkening of a half-plane, as a
     cast shadow; ``blur`` and ``noise`` the largest standard deviations in pixels and gray levels.
+    ``rare_class_share`` is the share of crops that are laid around a pixel of one of ``rare_classes``;
+    ``paste_share`` the share of crops onto which another crop's ``pasted_classes`` are pasted, as ClassMix
+    does (arXiv 2007.07936).
     """
 
     crop: tuple[int, int] = (288, 384)
@@ -34,10 +38,30 @@ class AugmentConfig:
     shade: float = 0.0
     blur: float = 0.0
     noise: float = 0.0
+    rare_class_share: float = 0.0
+    rare_classes: tuple[str, ...] = ("pole", "sign", "fence", "pedestrian", "bicyclist")
+    paste_share: float = 0.0
+    pasted_classes: tuple[str, ...] = ("pole", "sign", "pedestrian", "bicyclist")
+
+    def __post_init__(self) -> None:
+        for name in (*self.rare_classes, *self.pasted_classes):
+            if name not in CAMVID.names:
+                raise ConfigError(f"there is no class '{name}': choose from {', '.join(CAMVID.names)}")
+        for key in ("rare_class_share", "paste_share"):
+            if not 0 <= getattr(self, key) <= 1:
+                raise ConfigError(f"{key} is {getattr(self, key)}: it is a share in 0..1")
+
+
+_KEPT_FROM_EDGE = 0.1
+"""How much of half a crop must lie between its edge and a point that it must show."""
 
 
 def augment(
-    images: Tensor, labels: Tensor, config: AugmentConfig, generator: torch.Generator
+    images: Tensor,
+    labels: Tensor,
+    config: AugmentConfig,
+    generator: torch.Generator,
+    points: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Random crops of random zoom, side and light.
 
@@ -45,13 +69,17 @@ def augment(
         images: uint8 (N, 3, H, W) RGB.
         labels: uint8 (N, H, W).
         generator: source of randomness, on the CPU.
+        points: float (N, 2), row and column of a pixel that each crop must show; NaN where any crop will do.
 
     Returns:
         float (N, 3, h, w) in 0..255 and uint8 (N, h, w), with (h, w) the crop's size; what lies outside the
         image is black and 255.
     """
-    images, labels = _crop(images, labels, config, generator)
-    return _change_light(images, config, generator), labels
+    images, labels = _crop(images, labels, config, generator, points)
+    images = _change_light(images, config, generator)
+    if config.paste_share and len(images) > 1:
+        images, labels = _paste(images, labels, config, generator)
+    return images, labels
 
 
 def _uniform(generator: torch.Generator, n: int, low: float, high: float, device: torch.device) -> Tensor:
@@ -59,7 +87,11 @@ def _uniform(generator: torch.Generator, n: int, low: float, high: float, device
 
 
 def _crop(
-    images: Tensor, labels: Tensor, config: AugmentConfig, generator: torch.Generator
+    images: Tensor,
+    labels: Tensor,
+    config: AugmentConfig,
+    generator: torch.Generator,
+    points: Tensor | None,
 ) -> tuple[Tensor, Tensor]:
     n, _, height, width = images.shape
     device = images.device
@@ -69,8 +101,9 @@ def _crop(
     # Half the extent of the crop in the image, in pixels; its center may lie where the crop stays inside.
     half_h, half_w = config.crop[0] / 2 / zoom, config.crop[1] / 2 / zoom
     free_h, free_w = (height / 2 - half_h).clamp_min(0), (width / 2 - half_w).clamp_min(0)
-    center_y = _uniform(generator, n, -1, 1, device) * free_h
-    center_x = _uniform(generator, n, -1, 1, device) * free_w
+    point_y, point_x = (None, None) if points is None else points.to(device).unbind(1)
+    center_y = _center(generator, free_h, half_h, None if point_y is None else point_y + 0.5 - height / 2)
+    center_x = _center(generator, free_w, half_w, None if point_x is None else point_x + 0.5 - width / 2)
     theta = torch.zeros(n, 2, 3, device=device)
     theta[:, 0, 0] = side * angle.cos() * half_w / (width / 2)
     theta[:, 0, 1] = -angle.sin() * half_h / (width / 2)
@@ -84,6 +117,29 @@ def _crop(
     flipped = UNLABELLED - labels[:, None].float()
     flipped = F.grid_sample(flipped, grid, mode="nearest", align_corners=False)
     return images, (UNLABELLED - flipped[:, 0]).to(torch.uint8)
+
+
+def _center(generator: torch.Generator, free: Tensor, half: Tensor, point: Tensor | None) -> Tensor:
+    """Centers of crops along one axis, (N,), counted from the image's: in -free..free, and near ``point``."""
+    low, high = -free, free
+    if point is not None:
+        reach = (1 - _KEPT_FROM_EDGE) * half
+        near = (point - reach).clamp(-free, free), (point + reach).clamp(-free, free)
+        low, high = (torch.where(point.isnan(), a, b) for a, b in zip((low, high), near, strict=True))
+    return low + _uniform(generator, len(free), 0, 1, free.device) * (high - low)
+
+
+def _paste(
+    images: Tensor, labels: Tensor, config: AugmentConfig, generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """Pastes the pixels of some classes of another crop of the batch onto a share of the crops."""
+    n, device = len(images), images.device
+    donor = (torch.arange(n) + 1 + torch.randint(n - 1, (), generator=generator)) % n
+    receives = (_uniform(generator, n, 0, 1, device) < config.paste_share).view(n, 1, 1)
+    donor = donor.to(device)
+    pasted = torch.tensor([CAMVID.names.index(name) for name in config.pasted_classes], device=device)
+    mask = torch.isin(labels[donor], pasted) & receives
+    return torch.where(mask[:, None], images[donor], images), torch.where(mask, labels[donor], labels)
 
 
 def _change_light(images: Tensor, config: AugmentConfig, generator: torch.Generator) -> Tensor:

@@ -39,6 +39,22 @@ class LabelledImages:
         return LabelledImages(self.names, self.images.to(device), self.labels.to(device))
 
 
+def joined(parts: list[LabelledImages]) -> LabelledImages:
+    """Several parts as one; their images must have one size.
+
+    Raises:
+        DatasetError: sizes differ.
+    """
+    sizes = {tuple(part.labels.shape[1:]) for part in parts}
+    if len(sizes) > 1:
+        raise DatasetError(f"images of {' and '.join(map(str, sorted(sizes)))} (height, width): one only")
+    return LabelledImages(
+        tuple(name for part in parts for name in part.names),
+        torch.cat([part.images for part in parts]),
+        torch.cat([part.labels for part in parts]),
+    )
+
+
 def load_split(root: Path, split: str) -> LabelledImages:
     """Reads one split of CamVid (or of a folder laid out like it) into memory.
 

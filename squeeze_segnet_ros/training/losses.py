@@ -7,6 +7,14 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from squeeze_segnet_ros.labels import UNLABELLED
+from squeeze_segnet_ros.training.config import LossConfig
+
+
+def class_weights(labels: Tensor, num_classes: int, config: LossConfig) -> Tensor:
+    """The weight of each class in the loss, from training labels uint8 (N, H, W): float32 (num_classes,)."""
+    if config.class_weights == "inverse_log":
+        return inverse_log_weights(labels, num_classes)
+    return median_frequency_weights(labels, num_classes, config.class_weight_power)
 
 
 def median_frequency_weights(labels: Tensor, num_classes: int, power: float = 1.0) -> Tensor:
@@ -31,28 +39,54 @@ def median_frequency_weights(labels: Tensor, num_classes: int, power: float = 1.
     return weights.float()
 
 
-def segmentation_loss(
-    logits: Tensor,
-    labels: Tensor,
-    class_weights: Tensor,
-    dice_weight: float = 0.0,
-    label_smoothing: float = 0.0,
-) -> Tensor:
+def inverse_log_weights(labels: Tensor, num_classes: int, c: float = 1.02) -> Tensor:
+    """ENet's class weights (1606.02147, section 5.2): 1 / ln(c + p), p the class's share of the pixels.
+
+    Args:
+        labels: uint8 (N, H, W), 255 is not counted.
+        c: bounds the weights, to 1 / ln(c) from above.
+
+    Returns:
+        float32 (num_classes,).
+    """
+    counts = torch.bincount(labels.flatten().int(), minlength=256)[:num_classes].double()
+    return (1 / torch.log(c + counts / counts.sum())).float()
+
+
+def segmentation_loss(logits: Tensor, labels: Tensor, weights: Tensor, config: LossConfig) -> Tensor:
     """Weighted cross entropy, plus ``dice_weight`` times a soft Dice loss over the classes in the batch.
+
+    Below a ``hardest_share`` of 1 only that share of the labelled pixels counts in the cross entropy, those
+    where it is highest before weighting (online hard example mining, arXiv 1604.03540).
 
     Args:
         logits: (N, K, H, W); computed in fp32.
         labels: uint8 (N, H, W); pixels of 255 do not count.
-        class_weights: float (K,).
+        weights: float (K,), of each class.
     """
     logits = logits.float()
     target = labels.long()
-    loss = F.cross_entropy(
-        logits, target, class_weights, ignore_index=UNLABELLED, label_smoothing=label_smoothing
-    )
-    if dice_weight:
-        loss = loss + dice_weight * soft_dice_loss(logits, target)
+    if config.hardest_share < 1:
+        loss = _hardest_cross_entropy(logits, target, weights, config)
+    else:
+        loss = F.cross_entropy(
+            logits, target, weights, ignore_index=UNLABELLED, label_smoothing=config.label_smoothing
+        )
+    if config.dice_weight:
+        loss = loss + config.dice_weight * soft_dice_loss(logits, target)
     return loss
+
+
+def _hardest_cross_entropy(logits: Tensor, target: Tensor, weights: Tensor, config: LossConfig) -> Tensor:
+    scored = target != UNLABELLED
+    losses = F.cross_entropy(
+        logits, target, ignore_index=UNLABELLED, label_smoothing=config.label_smoothing, reduction="none"
+    )[scored]
+    # The lowest loss that still counts, found without sorting.
+    easy = len(losses) - max(1, round(config.hardest_share * len(losses)))
+    hard = losses >= losses.detach().kthvalue(easy + 1).values
+    weights = weights[target[scored][hard]]
+    return (weights * losses[hard]).sum() / weights.sum()
 
 
 def soft_dice_loss(logits: Tensor, target: Tensor) -> Tensor:

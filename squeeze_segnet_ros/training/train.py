@@ -2,7 +2,7 @@
 
 A run's folder holds the resolved configuration (``config.yaml``, with the git revision and the command),
 ``log.csv``, TensorBoard events, ``curve.png``, ``checkpoint.pt`` (to resume) and ``best.safetensors``, the
-released form of the best network on the validation split.
+released form of the best network on the validation split (of the latest one, when that is trained on too).
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -29,111 +28,17 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from squeeze_segnet_ros import models
-from squeeze_segnet_ros.errors import ConfigError, DatasetError, DeviceError, WeightsError
+from squeeze_segnet_ros.engine.memory import keep_freed_memory
+from squeeze_segnet_ros.errors import DatasetError, DeviceError, WeightsError
 from squeeze_segnet_ros.labels import CAMVID
 from squeeze_segnet_ros.models import encoder_weights, weights
 from squeeze_segnet_ros.training import losses
-from squeeze_segnet_ros.training.augment import AugmentConfig, augment
-from squeeze_segnet_ros.training.camvid import LabelledImages, load_split
+from squeeze_segnet_ros.training.camvid import joined, load_split
+from squeeze_segnet_ros.training.config import TrainConfig
 from squeeze_segnet_ros.training.evaluate import count_split
 from squeeze_segnet_ros.training.metrics import scores
+from squeeze_segnet_ros.training.sampling import CropSampler
 from squeeze_segnet_ros.transforms import normalize
-
-
-@dataclass(frozen=True)
-class OptimizerConfig:
-    """``name`` is sgd or adamw; ``encoder_lr_factor`` scales the rate of what starts from ImageNet."""
-
-    name: str = "adamw"
-    lr: float = 2e-3
-    momentum: float = 0.9
-    weight_decay: float = 1e-2
-    encoder_lr_factor: float = 1.0
-    clip_norm: float = 0.0
-
-
-@dataclass(frozen=True)
-class ScheduleConfig:
-    """Linear warm-up, a constant rate, then a decay to zero over the last ``decay`` share of the steps.
-
-    ``shape`` of the decay: linear or cosine.
-    """
-
-    warmup_steps: int = 0
-    decay: float = 0.0
-    shape: str = "linear"
-
-
-@dataclass(frozen=True)
-class LossConfig:
-    """``class_weight_power``: 1 for median frequency balancing, 0.5 for its square root, 0 for none."""
-
-    class_weight_power: float = 1.0
-    dice_weight: float = 0.0
-    label_smoothing: float = 0.0
-
-
-@dataclass(frozen=True)
-class TrainConfig:
-    """Everything that decides how a network is trained; the YAML files of config/train hold one each."""
-
-    model: str = "squeeze_segnet"
-    steps: int = 1000
-    batch_size: int = 8
-    extra_share: float = 0.0
-    evaluate_every: int = 250
-    ema_decay: float = 0.0
-    channels_last: bool = True
-    optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
-    schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
-    loss: LossConfig = field(default_factory=LossConfig)
-    augment: AugmentConfig = field(default_factory=AugmentConfig)
-
-    @classmethod
-    def from_yaml(cls, path: Path) -> TrainConfig:
-        """Reads a configuration.
-
-        Raises:
-            ConfigError: no such file, not YAML, or a key or a value that does not exist.
-        """
-        try:
-            values = yaml.safe_load(path.read_text())
-        except FileNotFoundError:
-            raise ConfigError(f"no configuration file {path}") from None
-        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-            raise ConfigError(f"{path} is not readable YAML: {' '.join(str(error).split())}") from error
-        config = _from_dict(cls, values or {}, str(path))
-        if config.steps < 1 or config.batch_size < 2:
-            raise ConfigError(f"{path}: steps must be at least 1 and batch_size at least 2")
-        return config
-
-
-def _from_dict(cls: Any, values: Any, where: str) -> Any:
-    if not isinstance(values, dict):
-        raise ConfigError(f"{where}: expected keys and values, found {values!r}")
-    known = {f.name: f for f in dataclasses.fields(cls)}
-    defaults = cls()
-    fields = {}
-    for key, value in values.items():
-        if key not in known:
-            raise ConfigError(f"{where}: unknown key '{key}', known are {', '.join(known)}")
-        default = getattr(defaults, key)
-        if dataclasses.is_dataclass(default):
-            value = _from_dict(type(default), value, f"{where}: {key}")
-        elif isinstance(default, tuple):
-            if not isinstance(value, list) or len(value) != len(default):
-                raise ConfigError(f"{where}: '{key}' takes a list of {len(default)} numbers, found {value!r}")
-            value = tuple(value)
-        else:
-            try:
-                converted = type(default)(value)
-            except (TypeError, ValueError):
-                converted = None
-            if converted is None or (not isinstance(default, str) and converted != value):
-                raise ConfigError(f"{where}: '{key}' takes a {type(default).__name__}, found {value!r}")
-            value = converted
-        fields[key] = value
-    return cls(**fields)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -163,6 +68,8 @@ def run(args: argparse.Namespace) -> int:
         raise DatasetError("no data set: give --data or set CAMVID_ROOT to CamVid's root folder")
     output = args.output or Path("runs") / args.config.stem
     with _process_group(args.device) as device:
+        if device.type == "cpu":
+            keep_freed_memory()
         trainer = Trainer(config, Path(args.data), output, device, args.seed, args.extra_data)
         if args.resume:
             trainer.resume()
@@ -211,13 +118,14 @@ class Trainer:
         self.best = -1.0
         self.rank = dist.get_rank() if dist.is_initialized() else 0
         self.world_size = dist.get_world_size() if dist.is_initialized() else 1
-        self.train_data = load_split(data, "train").to(device)
+        train_data = joined([load_split(data, split) for split in config.data_splits])
+        self.crops = CropSampler(train_data.to(device), config.augment)
+        self.extra_crops: CropSampler | None = None
+        if extra_data and config.extra_share:
+            self.extra_crops = CropSampler(load_split(extra_data, "train").to(device), config.augment)
         self.val_data = load_split(data, "val")
-        self.extra = load_split(extra_data, "train").to(device) if extra_data and config.extra_share else None
-        self.class_weights = losses.median_frequency_weights(
-            self.train_data.labels, len(CAMVID), config.loss.class_weight_power
-        )
-        self.class_weights = (self.class_weights / self.class_weights.mean()).to(device)
+        class_weights = losses.class_weights(train_data.labels, len(CAMVID), config.loss)
+        self.class_weights = (class_weights / class_weights.mean()).to(device)
         torch.manual_seed(seed)
         self.generator = torch.Generator().manual_seed(seed * 1000 + self.rank)
         self.network = models.build(config.model, len(CAMVID)).to(device)
@@ -308,9 +216,7 @@ class Trainer:
             group["lr"] = lr * group["lr_factor"]
         with self._autocast():
             logits = network(images)
-        loss = losses.segmentation_loss(
-            logits, labels, self.class_weights, self.config.loss.dice_weight, self.config.loss.label_smoothing
-        )
+        loss = losses.segmentation_loss(logits, labels, self.class_weights, self.config.loss)
         self.optimizer.zero_grad()
         loss.backward()
         if self.config.optimizer.clip_norm:
@@ -322,18 +228,14 @@ class Trainer:
     def _batch(self) -> tuple[Tensor, Tensor]:
         """A batch of this process: normalized float (N, 3, h, w) and labels uint8 (N, h, w)."""
         n = self.config.batch_size // self.world_size
-        extra = round(n * self.config.extra_share) if self.extra else 0
-        parts = [self._draw(self.train_data, n - extra)]
-        if self.extra and extra:
-            parts.append(self._draw(self.extra, extra))
+        extra = round(n * self.config.extra_share) if self.extra_crops else 0
+        parts = [self.crops.draw(n - extra, self.generator)]
+        if self.extra_crops and extra:
+            parts.append(self.extra_crops.draw(extra, self.generator))
         images = normalize(torch.cat([p[0] for p in parts]))
         if self.config.channels_last:
             images = images.contiguous(memory_format=torch.channels_last)
         return images, torch.cat([p[1] for p in parts])
-
-    def _draw(self, data: LabelledImages, n: int) -> tuple[Tensor, Tensor]:
-        chosen = torch.randint(len(data), (n,), generator=self.generator).to(self.device)
-        return augment(data.images[chosen], data.labels[chosen], self.config.augment, self.generator)
 
     def _schedule(self) -> float:
         """The share of the full learning rate at this step, in 0..1."""
@@ -380,9 +282,8 @@ class Trainer:
         ]
         if config.name == "sgd":
             return torch.optim.SGD(param_groups, config.lr, momentum=config.momentum)
-        if config.name == "adamw":
-            return torch.optim.AdamW(param_groups, config.lr, fused=True)
-        raise ConfigError(f"optimizer.name is '{config.name}': choose sgd or adamw")
+        adam = torch.optim.AdamW if config.name == "adamw" else torch.optim.Adam
+        return adam(param_groups, config.lr, fused=True)
 
     def _evaluate(self, loss: float) -> None:
         """Scores the averaged network on the validation split, logs, and keeps the best (rank 0 only)."""
@@ -397,16 +298,21 @@ class Trainer:
             }
             tqdm.write("  ".join(f"{key} {value:.4g}" for key, value in row.items()))
             self._log(row)
-            if result.mean_iou > self.best:
-                self.best = result.mean_iou
+            trained_on_val = "val" in self.config.data_splits
+            if trained_on_val or result.mean_iou > self.best:
+                # Scores on what was trained on choose nothing and are no figures: the latest network is kept.
                 figures = {key: round(value, 4) for key, value in row.items() if key not in ("step", "loss")}
-                self._save_weights({"camvid/val": figures})
+                self._save_weights({} if trained_on_val else {"camvid/val": figures})
+            self.best = max(self.best, result.mean_iou)
             self.save_checkpoint()
         if self.world_size > 1:
             dist.barrier()
 
     def _save_weights(self, figures: dict[str, dict[str, float]]) -> None:
-        metadata = weights.WeightsMetadata(self.config.model, CAMVID, command_line(), git_revision(), figures)
+        trained_on = tuple(f"camvid/{split}" for split in self.config.data_splits)
+        metadata = weights.WeightsMetadata(
+            self.config.model, CAMVID, command_line(), git_revision(), figures, trained_on
+        )
         weights.save(self.output / "best.safetensors", self.average, metadata)
 
     def _log(self, row: dict[str, float]) -> None:
