@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import struct
 import sys
 import zlib
@@ -21,7 +22,7 @@ from builtin_interfaces.msg import Time
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header
 
-from squeeze_segnet_ros.ros import conversions
+from squeeze_segnet_ros.ros import conversions, overheard
 
 HEADER = Header(stamp=Time(sec=12, nanosec=34), frame_id="camera")
 
@@ -45,7 +46,7 @@ def message(pixels: np.ndarray, encoding: str, padding: int = 0) -> Image:
 def test_common_encodings_are_views_of_the_message(encoding: str, channels: int, padding: int) -> None:
     sent = picture(channels=channels)
     source = message(sent, encoding, padding)
-    pixels, got = conversions.pixels_of(source)
+    pixels, got, _ = conversions.pixels_of(source)
     assert got == encoding
     np.testing.assert_array_equal(pixels, sent)
     source.data[0] ^= 255
@@ -84,7 +85,7 @@ def test_other_encodings_go_through_cv_bridge() -> None:
     gray = (picture(channels=1).astype(np.uint16)) * 256
     image = Image(header=HEADER, height=48, width=64, encoding="mono16", step=128)
     image.data.frombytes(gray.tobytes())
-    pixels, encoding = conversions.pixels_of(image)
+    pixels, encoding, _ = conversions.pixels_of(image)
     assert encoding == "rgb8"
     assert pixels.shape == (48, 64, 3)
     np.testing.assert_allclose(pixels[..., 0], gray / 256, atol=1)
@@ -101,7 +102,7 @@ def test_compressed_pictures(suffix: str) -> None:
     sent = cv2.GaussianBlur(picture(), (0, 0), 3)
     image = CompressedImage(header=HEADER)
     image.data.frombytes(cv2.imencode(suffix, sent)[1].tobytes())
-    pixels, encoding = conversions.pixels_of(image)
+    pixels, encoding, _ = conversions.pixels_of(image)
     assert encoding == "bgr8"
     np.testing.assert_allclose(pixels, sent, atol=0 if suffix == ".png" else 40)
 
@@ -144,6 +145,26 @@ def test_damaged_and_absurd_pictures_are_refused(data: bytes, words: str) -> Non
     with pytest.raises(InvalidImageError) as caught:
         decode(data)
     assert words in str(caught.value)
+
+
+def test_a_damaged_picture_that_can_be_decoded_says_so_and_prints_nothing(capfd) -> None:
+    damaged = bytearray(encoded(".jpg"))
+    damaged[-100:-20] = bytes(80)
+    sound, broken = decode(encoded(".jpg")), decode(bytes(damaged))
+    assert not sound.damage
+    assert "Corrupt JPEG data" in broken.damage
+    assert broken.pixels.shape == sound.pixels.shape
+    with pytest.raises(InvalidImageError, match="libpng error"):
+        decode(encoded(".png")[:60] + bytes(40) + encoded(".png")[100:])
+    assert capfd.readouterr().err == ""
+
+
+def test_what_others_print_while_a_picture_is_decoded_is_not_lost(capfd) -> None:
+    with overheard.picture_libraries() as heard:
+        os.write(2, b"libpng warning: iCCP: known incorrect sRGB profile\n[INFO] all is well\n")
+        os.write(2, b"half a line")
+    assert heard == ["libpng warning: iCCP: known incorrect sRGB profile"]
+    assert capfd.readouterr().err == "[INFO] all is well\nhalf a line"
 
 
 def test_the_size_is_known_without_decoding() -> None:

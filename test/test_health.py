@@ -51,6 +51,12 @@ def test_bad_pictures_are_named(pixels: np.ndarray, kind: str) -> None:
     assert kinds(pixels) == [kind]
 
 
+def test_what_the_decoder_found_wrong_is_told() -> None:
+    (finding,) = CameraHealth().check(street(), NOW, NOW, "Corrupt JPEG data: premature end of data segment")
+    assert str(finding) == "damaged: Corrupt JPEG data: premature end of data segment"
+    assert finding.level == Level.WARN
+
+
 def test_a_slightly_soft_picture_is_not_blamed() -> None:
     assert kinds(cv2.GaussianBlur(street(), (0, 0), 1)) == []
 

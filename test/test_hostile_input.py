@@ -35,7 +35,7 @@ PICTURES = [
 def seen(message: Any) -> np.ndarray | None:
     """The pixels, or None after a proper refusal; anything else fails the test."""
     try:
-        pixels, encoding = pixels_of(message)
+        pixels, encoding, _ = pixels_of(message)
     except InvalidImageError as error:
         assert str(error)
         assert "\n" not in str(error)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import struct
+from typing import NamedTuple
 
 import cv2
 import numpy as np
 
 from squeeze_segnet_ros.errors import InvalidImageError
+from squeeze_segnet_ros.ros import overheard
 
 MAX_PIXELS = 2**26
 """Pictures that declare more pixels are refused: twice an 8K picture."""
@@ -20,8 +22,15 @@ _JPEG_ALONE = frozenset({0x01, *range(0xD0, 0xD9)})
 _JPEG_SCAN, _JPEG_END = 0xDA, b"\xff\xd9"
 
 
-def decode(data: np.ndarray | bytes) -> np.ndarray:
-    """Pixels of a complete JPEG or PNG picture: uint8 (H, W, 3) BGR.
+class Picture(NamedTuple):
+    """Pixels, uint8 (H, W, 3) BGR, and what the decoder found wrong with them, or nothing."""
+
+    pixels: np.ndarray
+    damage: str
+
+
+def decode(data: np.ndarray | bytes) -> Picture:
+    """A complete JPEG or PNG picture.
 
     Raises:
         InvalidImageError: it is neither, is cut off, or declares a size that is absurd or not the one it has.
@@ -30,7 +39,9 @@ def decode(data: np.ndarray | bytes) -> np.ndarray:
     width, height = declared_size(raw)
     try:
         # A rotation in the EXIF data would break the match with the camera's calibration.
-        pixels = cv2.imdecode(np.frombuffer(raw, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
+        flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
+        with overheard.picture_libraries() as heard:
+            pixels = cv2.imdecode(np.frombuffer(raw, np.uint8), flags)
     except cv2.error as error:
         raise InvalidImageError(
             f"{width}x{height} picture cannot be decoded: {' '.join(str(error).split())}"
@@ -38,12 +49,13 @@ def decode(data: np.ndarray | bytes) -> np.ndarray:
     if pixels is None:
         raise InvalidImageError(
             f"{width}x{height} picture of {len(raw)} bytes cannot be decoded: its data is damaged"
+            + (f" ({heard[0]})" if heard else "")
         )
     if pixels.shape[:2] != (height, width):
         raise InvalidImageError(
             f"the picture declares {width}x{height} and holds {pixels.shape[1]}x{pixels.shape[0]}: damaged"
         )
-    return np.asarray(pixels)
+    return Picture(np.asarray(pixels), heard[0] if heard else "")
 
 
 def declared_size(data: bytes) -> tuple[int, int]:

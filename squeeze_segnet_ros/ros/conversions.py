@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterable
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -20,21 +21,34 @@ CHANNELS = {"rgb8": 3, "bgr8": 3, "rgba8": 4, "bgra8": 4, "mono8": 1}
 """Encodings that are seen as arrays without a copy, with their channels."""
 
 
-def pixels_of(message: Image | CompressedImage) -> tuple[np.ndarray, str]:
-    """The pixels of a camera message and their encoding, one of ``CHANNELS``.
+class Pixels(NamedTuple):
+    """The pixels of a camera message.
 
-    Returns:
-        uint8 (H, W, C), or (H, W) for mono8; a view of the message's own buffer where the encoding allows it.
+    Attributes:
+        array: uint8 (H, W, C), or (H, W) for mono8; a view of the message's own buffer where the encoding
+            allows it.
+        encoding: one of ``CHANNELS``.
+        damage: what is wrong with a picture that could be decoded all the same, or nothing.
+    """
+
+    array: np.ndarray
+    encoding: str
+    damage: str = ""
+
+
+def pixels_of(message: Image | CompressedImage) -> Pixels:
+    """The pixels of a camera message.
 
     Raises:
         InvalidImageError: the message contradicts itself or cannot be decoded; says what would be right.
     """
     if isinstance(message, CompressedImage):
-        return compressed.decode(np.frombuffer(message.data, np.uint8)), "bgr8"
+        picture = compressed.decode(np.frombuffer(message.data, np.uint8))
+        return Pixels(picture.pixels, "bgr8", picture.damage)
     _check_size(message)
     if message.encoding in CHANNELS:
-        return _view(message), message.encoding
-    return _converted(message), "rgb8"
+        return Pixels(_view(message), message.encoding)
+    return Pixels(_converted(message), "rgb8")
 
 
 def _check_size(message: Image) -> None:

@@ -57,15 +57,17 @@ class CameraHealth:
         self._equal = 1
         self._stamp: int | None = None
 
-    def check(self, pixels: np.ndarray, stamp_ns: int, now_ns: int) -> tuple[Finding, ...]:
+    def check(self, pixels: np.ndarray, stamp_ns: int, now_ns: int, damage: str = "") -> tuple[Finding, ...]:
         """What is wrong with a frame.
 
         Args:
             pixels: uint8 (H, W) or (H, W, C); with three channels or more the first three are colors.
             stamp_ns: the frame's stamp; now_ns: the node's clock, 0 when it has no time yet. Nanoseconds.
+            damage: what the decoder found wrong, in words.
         """
         grid = _subsample(pixels)
         findings = [
+            *([Finding(Level.WARN, "damaged", damage)] if damage else []),
             *self._check_size(pixels.shape[1], pixels.shape[0]),
             *self._check_frozen(grid),
             *_check_picture(grid, pixels),

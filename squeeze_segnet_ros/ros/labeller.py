@@ -141,14 +141,14 @@ class Labeller:
 
     def _decode(self, camera: int, frame: Frame, wanted: Wanted, stamp: int, now: int) -> _Job:
         started = time.perf_counter()
-        pixels, encoding = conversions.pixels_of(frame.message)
+        pixels, encoding, damage = conversions.pixels_of(frame.message)
         if min(pixels.shape[:2]) < MIN_SIZE:
             raise InvalidImageError(
                 f"the image is {pixels.shape[1]}x{pixels.shape[0]}: at least {MIN_SIZE}x{MIN_SIZE} is needed"
             )
         decoded = time.perf_counter()
         record = self._records[camera]
-        findings = record.health.check(pixels, stamp, now)
+        findings = record.health.check(pixels, stamp, now, damage)
         record.note(findings)
         seconds = {"waiting": started - frame.arrived, "decode": decoded - started}
         return _Job(camera, frame.message, wanted, pixels, encoding, findings, seconds)

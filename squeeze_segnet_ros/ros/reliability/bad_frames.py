@@ -353,7 +353,7 @@ def _judge(transport: str, kinds: Mapping[str, Kind], sent: _Sent, bench: Bench)
     right = [name for name in good if sent.labels.get(name) == sent.messages[name]]
     unwatched = sent.counts["unwatched"]
     yield Row(
-        f"{transport}: {bad} bad and odd messages of {len(kinds)} kinds, {len(good)} good frames between them",
+        f"{transport}: {bad} bad and odd messages of {len(kinds)} kinds among {len(good)} good frames",
         "every good frame is labelled, with its own stamp",
         f"{len(right)} of {len(good) - unwatched} labelled",
         len(right) == len(good) - unwatched,
