@@ -14,6 +14,7 @@ from torch import Tensor
 from squeeze_segnet_ros import models
 from squeeze_segnet_ros.errors import WeightsError
 from squeeze_segnet_ros.models import encoder_weights
+from squeeze_segnet_ros.models.squeeze_segnet import FIRES
 from squeeze_segnet_ros.transforms import normalize
 
 # Positions of the convolutions among the layers of torchvision's `features`, and their widths.
@@ -162,6 +163,25 @@ def test_a_caffe_squeezenet_sees_the_same_image_through_conv1(tmp_path: Path) ->
     expected = F.conv2d(bgr, tensors["conv1.weight"], tensors["conv1.bias"], stride=2)
     with torch.no_grad():
         torch.testing.assert_close(network.conv1(normalize(image)), expected, atol=1e-4, rtol=1e-4)
+
+
+def test_squeezenet_1_0_gives_the_v11_layout_its_fires(tmp_path: Path) -> None:
+    tensors = {"conv1.weight": torch.zeros(96, 3, 7, 7), "conv1.bias": torch.zeros(96)}
+    inputs = 96
+    for name, squeeze, expand in FIRES:
+        for layer, shape in (
+            ("squeeze1x1", (squeeze, inputs, 1, 1)),
+            ("expand1x1", (expand, squeeze, 1, 1)),
+            ("expand3x3", (expand, squeeze, 3, 3)),
+        ):
+            tensors[f"{name}/{layer}.weight"] = torch.full(shape, 0.5)
+            tensors[f"{name}/{layer}.bias"] = torch.full(shape[:1], 0.5)
+        inputs = 2 * expand
+    save_file(tensors, tmp_path / "squeezenet.safetensors")
+    report = encoder_weights.load(models.build("squeeze_segnet_v11"), tmp_path / "squeezenet.safetensors")
+    # The stem is another one, and with it what the first squeeze takes.
+    assert set(report.unused) == {"conv1.weight", "conv1.bias", "fire2/squeeze1x1.weight"}
+    assert len(report.taken) == 8 * 6 - 1
 
 
 def test_what_does_not_fit_is_listed(tmp_path: Path) -> None:

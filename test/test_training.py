@@ -2,6 +2,7 @@
 
 import csv
 import json
+import math
 import os
 import platform
 import signal
@@ -22,7 +23,8 @@ from squeeze_segnet_ros.labels import CAMVID, UNLABELLED
 from squeeze_segnet_ros.models import weights
 from squeeze_segnet_ros.training.augment import AugmentConfig, augment
 from squeeze_segnet_ros.training.camvid import LabelledImages, load_split
-from squeeze_segnet_ros.training.config import TrainConfig
+from squeeze_segnet_ros.training.config import DistillationConfig, TrainConfig
+from squeeze_segnet_ros.training.distillation import Teacher, divergence, feature_distance
 from squeeze_segnet_ros.training.sampling import CropSampler
 
 CONFIG = {
@@ -160,6 +162,64 @@ def test_a_run_on_train_and_val_says_so_and_claims_no_figures(config, camvid, tm
     assert metadata.figures == {}
 
 
+def _teacher_of(config, tmp_path, model, **more):
+    """Writes weights of an untrained teacher, and a configuration that learns from it."""
+    path = tmp_path / "teacher.safetensors"
+    weights.save(path, models.build(model), weights.WeightsMetadata(model))
+    distillation = {"teacher": model, "weights": str(path), "features_weight": 1.0} | more
+    config.write_text(yaml.safe_dump(CONFIG | {"distillation": distillation}))
+
+
+JOINTS = [
+    "encoder.fire3",
+    "encoder.fire5",
+    "encoder.fire9",
+    "decoder.fire9",
+    "decoder.fire5",
+    "decoder.fire3",
+]
+
+
+def test_a_network_learns_from_a_teacher(config, camvid, tmp_path):
+    _teacher_of(config, tmp_path, "squeeze_segnet", joints=JOINTS)
+    assert _train(config, camvid, tmp_path / "run") == 0
+    state = torch.load(tmp_path / "run" / "checkpoint.pt", weights_only=True)
+    network = models.build("squeeze_segnet_v11")
+    network.load_state_dict(state["network"])  # the student alone: no parameter of the teacher
+    teacher = models.build("squeeze_segnet").eval()
+    weights.load_into(teacher, "squeeze_segnet", tmp_path / "teacher.safetensors")
+    images = torch.randn(1, 3, 64, 96)
+    taught = Teacher(TrainConfig.from_yaml(config).distillation, network, torch.device("cpu"))
+    logits, loss = taught.teach(network.eval(), images)
+    assert torch.equal(logits, network(images))
+    # A network that is its own teacher has nothing to learn.
+    own = DistillationConfig(weights=str(tmp_path / "teacher.safetensors"), teacher="squeeze_segnet")
+    _, nothing = Teacher(own, teacher, torch.device("cpu")).teach(teacher, images)
+    assert loss > 0.1
+    assert nothing.item() == pytest.approx(0, abs=1e-5)
+
+
+def test_joints_that_do_not_fit_are_said(config, camvid, tmp_path, capsys):
+    for joints, message in (
+        (["encoder.fire1"], "SqueezeSegNet has no encoder.fire1"),
+        (["decoder.fire2"], "decoder.fire2 has 64 channels in the student and 96 in the teacher"),
+    ):
+        _teacher_of(config, tmp_path, "squeeze_segnet", joints=joints)
+        assert _train(config, camvid, tmp_path / "run") == 2
+        assert message in capsys.readouterr().err
+
+
+def test_the_distances_to_a_teacher_are_those_worked_out_by_hand():
+    ours = torch.tensor([0.0, 0.0]).view(1, 2, 1, 1)
+    theirs = torch.tensor([math.log(3) * 2, 0.0]).view(1, 2, 1, 1)
+    # Softened by 2, the teacher's probabilities are 3/4 and 1/4.
+    expected = 4 * (0.75 * math.log(0.75 / 0.5) + 0.25 * math.log(0.25 / 0.5))
+    assert divergence(ours, theirs, 2.0).item() == pytest.approx(expected)
+    features = torch.tensor([[3.0, 4.0], [4.0, -3.0]]).T.view(1, 2, 1, 2)
+    assert feature_distance(features, 10 * features).item() == pytest.approx(0, abs=1e-6)
+    assert feature_distance(features, features.flip(3)).item() == pytest.approx(1)
+
+
 def test_training_on_a_cpu_keeps_its_memory(config, camvid, tmp_path):
     if platform.libc_ver()[0] != "glibc":
         pytest.skip("only glibc can be told to keep freed memory")
@@ -196,6 +256,7 @@ for _ in range(6):
         ({"loss": {"class_weights": "equal"}}, "choose median_frequency or inverse_log"),
         ({"augment": {"rare_classes": ["lamp"]}}, "augment: there is no class 'lamp': choose from sky"),
         ({"augment": {"rare_classes": "pole"}}, "'rare_classes' takes a list of names"),
+        ({"distillation": {"features_weight": 1.0}}, "distillation: features_weight and joints need each"),
         ({"augment": {"paste_share": 1.5}}, "paste_share is 1.5: it is a share in 0..1"),
     ],
 )

@@ -67,6 +67,29 @@ class LossConfig:
 
 
 @dataclass(frozen=True)
+class DistillationConfig:
+    """What the network learns from a trained one, beside the labels; nothing where ``teacher`` is empty.
+
+    ``teacher`` names a network, ``weights`` its file (empty: the released one). ``logits_weight`` is the
+    weight of its class probabilities, softened by ``temperature``; ``features_weight`` that of its features
+    behind the modules ``joints``, which both networks must have, equally wide.
+    """
+
+    teacher: str = ""
+    weights: str = ""
+    logits_weight: float = 1.0
+    temperature: float = 2.0
+    features_weight: float = 0.0
+    joints: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.temperature <= 0:
+            raise ConfigError(f"temperature is {self.temperature}: it must be above 0")
+        if bool(self.joints) != bool(self.features_weight):
+            raise ConfigError("features_weight and joints need each other")
+
+
+@dataclass(frozen=True)
 class TrainConfig:
     """One training run.
 
@@ -86,6 +109,7 @@ class TrainConfig:
     schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
     loss: LossConfig = field(default_factory=LossConfig)
     augment: AugmentConfig = field(default_factory=AugmentConfig)
+    distillation: DistillationConfig = field(default_factory=DistillationConfig)
 
     def __post_init__(self) -> None:
         if self.steps < 1 or self.batch_size < 2:

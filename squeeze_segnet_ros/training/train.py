@@ -35,6 +35,7 @@ from squeeze_segnet_ros.models import encoder_weights, weights
 from squeeze_segnet_ros.training import losses
 from squeeze_segnet_ros.training.camvid import joined, load_split
 from squeeze_segnet_ros.training.config import TrainConfig
+from squeeze_segnet_ros.training.distillation import Teacher
 from squeeze_segnet_ros.training.evaluate import count_split
 from squeeze_segnet_ros.training.metrics import scores
 from squeeze_segnet_ros.training.sampling import CropSampler
@@ -131,6 +132,8 @@ class Trainer:
         self.network = models.build(config.model, len(CAMVID)).to(device)
         if config.channels_last:
             self.network = self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        taught = config.distillation
+        self.teacher = Teacher(taught, self.network, device) if taught.teacher else None
         self.pretrained: tuple[str, ...] = ()
         self._interrupted = False
 
@@ -214,9 +217,13 @@ class Trainer:
         lr = self.config.optimizer.lr * self._schedule()
         for group in self.optimizer.param_groups:
             group["lr"] = lr * group["lr_factor"]
+        distilled: Tensor | float = 0.0
         with self._autocast():
-            logits = network(images)
-        loss = losses.segmentation_loss(logits, labels, self.class_weights, self.config.loss)
+            if self.teacher:
+                logits, distilled = self.teacher.teach(network, images)
+            else:
+                logits = network(images)
+        loss = losses.segmentation_loss(logits, labels, self.class_weights, self.config.loss) + distilled
         self.optimizer.zero_grad()
         loss.backward()
         if self.config.optimizer.clip_norm:

@@ -1,0 +1,116 @@
+"""Training a network on what a better one says, beside the labels (Hinton et al., arXiv 1503.02531)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from squeeze_segnet_ros import models
+from squeeze_segnet_ros.errors import ConfigError
+from squeeze_segnet_ros.labels import CAMVID
+from squeeze_segnet_ros.models import weights
+from squeeze_segnet_ros.training.config import DistillationConfig
+
+
+class Teacher:
+    """A trained network that sees the student's images, and says how far the student is from it."""
+
+    def __init__(self, config: DistillationConfig, student: nn.Module, device: torch.device) -> None:
+        """Raises ConfigError for joints that do not fit, and what loading weights raises."""
+        self.config = config
+        self.student = student
+        self.network = models.build(config.teacher, len(CAMVID))
+        path = Path(config.weights) if config.weights else weights.released(config.teacher)
+        weights.load_into(self.network, config.teacher, path)
+        self.network.eval().requires_grad_(False).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._check_joints(device)
+
+    def _check_joints(self, device: torch.device) -> None:
+        for network in (self.student, self.network):
+            missing = set(self.config.joints) - {name for name, _ in network.named_modules()}
+            if missing:
+                raise ConfigError(
+                    f"distillation: {type(network).__name__} has no {', '.join(sorted(missing))}"
+                )
+        image = torch.zeros(1, 3, 64, 64, device=device)
+        was_training = self.student.training
+        with torch.no_grad():
+            _, ours = _run(self.student.eval(), image, self.student, self.config.joints)
+            _, theirs = _run(self.network, image, self.network, self.config.joints)
+        self.student.train(was_training)
+        for name in self.config.joints:
+            if ours[name].shape[1] != theirs[name].shape[1]:
+                raise ConfigError(
+                    f"distillation: {name} has {ours[name].shape[1]} channels in the student and "
+                    f"{theirs[name].shape[1]} in the teacher: choose joints of equal width"
+                )
+
+    def teach(self, network: nn.Module, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Runs the student on a batch beside the teacher.
+
+        Args:
+            network: the student, or what wraps it.
+            images: normalized float (N, 3, H, W).
+
+        Returns:
+            the student's logits (N, K, H, W), and the loss (): the divergence of the teacher's softened
+            probabilities from the student's, and 1 minus the cosine of their features, each weighted.
+        """
+        config = self.config
+        logits, ours = _run(network, images, self.student, config.joints)
+        with torch.no_grad():
+            wanted, theirs = _run(self.network, images, self.network, config.joints)
+        loss = config.logits_weight * divergence(logits, wanted, config.temperature)
+        for name in config.joints:
+            share = config.features_weight / len(config.joints)
+            loss = loss + share * feature_distance(ours[name], theirs[name])
+        return logits, loss
+
+
+def divergence(logits: Tensor, wanted: Tensor, temperature: float) -> Tensor:
+    """Mean over the pixels of the Kullback-Leibler divergence between softened class probabilities.
+
+    Args:
+        logits, wanted: (N, K, H, W), the student's and the teacher's.
+        temperature: divides both; the result is multiplied by its square, which keeps its gradients' size.
+    """
+    ours, theirs = ((scores.float() / temperature).log_softmax(1) for scores in (logits, wanted))
+    per_pixel = F.kl_div(ours, theirs, reduction="none", log_target=True).sum(1)
+    return temperature**2 * per_pixel.mean()
+
+
+def feature_distance(ours: Tensor, theirs: Tensor) -> Tensor:
+    """Mean over the pixels of 1 minus the cosine between features (N, C, h, w), whatever their scale.
+
+    The teacher's are resized to the student's: the same stride gives a row or a column more or less.
+    """
+    theirs = F.interpolate(theirs.float(), ours.shape[2:], mode="bilinear", align_corners=False)
+    return 1 - F.cosine_similarity(ours.float(), theirs, dim=1).mean()
+
+
+def _run(
+    network: nn.Module, images: Tensor, modules: nn.Module, names: Sequence[str]
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """What ``network`` gives, and what the named modules within gave on the way."""
+    with _outputs(modules, names) as outputs:
+        return network(images), outputs
+
+
+@contextmanager
+def _outputs(network: nn.Module, names: Sequence[str]) -> Iterator[dict[str, Tensor]]:
+    outputs: dict[str, Tensor] = {}
+
+    def keep(name: str, module: nn.Module) -> torch.utils.hooks.RemovableHandle:
+        return module.register_forward_hook(lambda _module, _inputs, output: outputs.update({name: output}))
+
+    handles = [keep(name, network.get_submodule(name)) for name in names]
+    try:
+        yield outputs
+    finally:
+        for handle in handles:
+            handle.remove()
