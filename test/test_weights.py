@@ -1,6 +1,7 @@
 """Weights files: what is written comes back, and what is wrong with a file is said."""
 
 import dataclasses
+import json
 
 import pytest
 import torch
@@ -10,6 +11,8 @@ from squeeze_segnet_ros import models
 from squeeze_segnet_ros.errors import UnknownModelError, WeightsError
 from squeeze_segnet_ros.labels import CAMVID
 from squeeze_segnet_ros.models import weights
+
+TENSOR = {"dtype": "F32", "shape": [4], "data_offsets": [0, 16]}
 
 
 @pytest.fixture
@@ -54,6 +57,41 @@ def test_garbage(file):
     file.write_bytes(b"\xff" * 5000)
     with pytest.raises(WeightsError, match="not a complete safetensors file"):
         weights.load(file)
+
+
+def header(**entries):
+    """A safetensors file with this header and 16 bytes of data."""
+    text = json.dumps(entries).encode()
+    return len(text).to_bytes(8, "little") + text + bytes(16)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        (2**63 - 1).to_bytes(8, "little") + b"{}",
+        (10**9).to_bytes(8, "little") + b"{}",
+        (2).to_bytes(8, "little") + b"[]",
+        (100_000).to_bytes(8, "little") + b"[" * 100_000,
+        header(x={"dtype": "F32", "shape": [4], "data_offsets": [0, 10**12]}),
+        header(x={"dtype": "F32", "shape": [2**40, 2**40], "data_offsets": [0, 16]}),
+        header(x={"dtype": "F32", "shape": [4], "data_offsets": [8, 4]}),
+        header(x={"dtype": "F99", "shape": [4], "data_offsets": [0, 16]}),
+        header(__metadata__={"squeeze_segnet_ros": "[" * 100_000}, x=TENSOR),
+        header(__metadata__={"squeeze_segnet_ros": '"text"'}, x=TENSOR),
+    ],
+)
+def test_headers_that_lie(file, content):
+    file.write_bytes(content)
+    with pytest.raises(WeightsError, match=r"not a complete safetensors file|damaged 'squeeze_segnet_ros'"):
+        weights.load(file)
+
+
+def test_tensors_outlive_the_file(file):
+    weights.save(file, models.build("enet"), weights.WeightsMetadata("enet"), torch.float32)
+    tensors, _ = weights.load(file)
+    before = {name: tensor.clone() for name, tensor in tensors.items()}
+    file.write_bytes(b"")
+    assert all(torch.equal(tensors[name], tensor) for name, tensor in before.items())
 
 
 def test_foreign_safetensors(file):

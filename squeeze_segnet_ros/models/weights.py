@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import safetensors.torch
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from squeeze_segnet_ros.errors import WeightsError
@@ -67,7 +67,7 @@ def save(
     }
     partial = path.with_name(path.name + ".partial")
     path.parent.mkdir(parents=True, exist_ok=True)
-    save_file(tensors, partial, {_METADATA_KEY: metadata.to_json()})
+    safetensors.torch.save_file(tensors, partial, {_METADATA_KEY: metadata.to_json()})
     partial.replace(path)
 
 
@@ -88,10 +88,11 @@ def load(path: Path) -> tuple[dict[str, Tensor], WeightsMetadata]:
     if not path.is_file():
         raise WeightsError(f"no weights file at {path}: give the path of a .safetensors file")
     try:
-        with safe_open(path, framework="pt") as file:
-            text = (file.metadata() or {}).get(_METADATA_KEY)
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
-    except (SafetensorError, OSError, ValueError) as error:
+        # Read, not mapped: a file that is overwritten meanwhile would end the process with a bus error.
+        content = path.read_bytes()
+        tensors = safetensors.torch.load(content)
+        text = _header(content).get("__metadata__", {}).get(_METADATA_KEY)
+    except (SafetensorError, KeyError, OSError, RuntimeError, ValueError) as error:
         raise WeightsError(f"{path} is not a complete safetensors file ({error})") from error
     if text is None:
         raise WeightsError(
@@ -99,9 +100,16 @@ def load(path: Path) -> tuple[dict[str, Tensor], WeightsMetadata]:
         )
     try:
         metadata = WeightsMetadata.from_json(text)
-    except (KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, RecursionError, TypeError, ValueError) as error:
         raise WeightsError(f"{path} has damaged '{_METADATA_KEY}' metadata ({error!r})") from error
     return {k: t.float() if t.is_floating_point() else t for k, t in tensors.items()}, metadata
+
+
+def _header(content: bytes) -> dict[str, Any]:
+    """The header of a safetensors file that was found sound."""
+    length = int.from_bytes(content[:8], "little")
+    header: dict[str, Any] = json.loads(content[8 : 8 + length])
+    return header
 
 
 def load_into(network: nn.Module, model: str, path: Path) -> WeightsMetadata:
