@@ -294,7 +294,8 @@ def test_overload_drops_are_counted_exactly_and_shared(
     def settled() -> list[dict[str, int]] | None:
         now = [graph.counts(topic) for topic in (FRONT, REAR)]
         done = all(
-            n["received"] > b["received"] and not n["waiting"] for n, b in zip(now, before, strict=True)
+            n["received"] + n["lost"] == b["received"] + b["lost"] + 150 and not n["waiting"]
+            for n, b in zip(now, before, strict=True)
         )
         return now if done else None
 

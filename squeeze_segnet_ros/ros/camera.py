@@ -7,11 +7,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from rclpy.duration import Duration
-from rclpy.event_handler import QoSRequestedIncompatibleQoSInfo, SubscriptionEventCallbacks
+from rclpy.event_handler import (
+    PublisherEventCallbacks,
+    QoSRequestedIncompatibleQoSInfo,
+    SubscriptionEventCallbacks,
+)
 from rclpy.node import Node
 from rclpy.publisher import Publisher
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
-from rclpy.subscription import Subscription
+from rclpy.subscription import MessageInfo, Subscription
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from vision_msgs.msg import LabelInfo
 
@@ -62,12 +66,18 @@ class Camera:
         self._camera_info: Subscription | None = None
         base = output_base(topic)
         self.outputs = f"{node.resolve_topic_name(base)}/*"
+        # The executor looks at every event that might come each time it waits for a frame: of six cameras'
+        # outputs that takes longer than to receive the frame. Subscribers are told of a QoS that does not
+        # match by their own side.
+        quiet = PublisherEventCallbacks(use_default_callbacks=False)
         self.publishers: dict[str, Publisher] = {
-            name: node.create_publisher(kind, f"{base}/{name}", depth)
+            name: node.create_publisher(kind, f"{base}/{name}", depth, event_callbacks=quiet)
             for name, (kind, depth) in _OUTPUTS.items()
         }
         latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
-        self._label_info = node.create_publisher(LabelInfo, f"{base}/label_info", latched)
+        self._label_info = node.create_publisher(
+            LabelInfo, f"{base}/label_info", latched, event_callbacks=quiet
+        )
 
     @property
     def input_topic(self) -> str:
@@ -82,8 +92,8 @@ class Camera:
         """To those that listen, and to those that come later."""
         self._label_info.publish(message)
 
-    def subscribe(self, on_image: Callable[[Image | CompressedImage], None]) -> None:
-        """Start to receive."""
+    def subscribe(self, on_image: Callable[[Image | CompressedImage, int], None]) -> None:
+        """Start to receive: a frame, and how many were lost between it and the one before."""
         self._on_image = on_image
         self._subscribe(self._choose_reliability())
         self._camera_info = self._node.create_subscription(
@@ -92,6 +102,12 @@ class Camera:
             self._on_info,
             QoSProfile(depth=5, reliability=_BEST_EFFORT),
         )
+
+    def take_pending(self) -> None:
+        """Receive what has arrived and is not with the callback yet; for the executor's thread only."""
+        if self._image is not None:
+            for message, info in pending(self._image):
+                self._on_image(message, self._gaps.before(info))
 
     def unsubscribe(self) -> None:
         """Stop to receive."""
@@ -110,6 +126,11 @@ class Camera:
         for publisher in (*self.publishers.values(), self._label_info):
             self._node.destroy_publisher(publisher)
 
+    def _on_frame(self, message: Image | CompressedImage, info: MessageInfo) -> None:
+        self._on_image(message, self._gaps.before(info))
+        # If the executor was busy, newer ones wait behind it, and the latest wins.
+        self.take_pending()
+
     def _on_info(self, message: CameraInfo) -> None:
         self.info = message
 
@@ -121,9 +142,10 @@ class Camera:
         return _BEST_EFFORT if any(o.qos_profile.reliability == _BEST_EFFORT for o in offers) else _RELIABLE
 
     def _subscribe(self, reliability: ReliabilityPolicy) -> None:
+        self._gaps = _Gaps()
         self._image = self._node.create_subscription(
             *self._input,
-            lambda message: self._on_image(message),
+            self._on_frame,
             QoSProfile(depth=self._config.qos.depth, reliability=reliability),
             event_callbacks=SubscriptionEventCallbacks(incompatible_qos=self._on_incompatible),
         )
@@ -143,18 +165,41 @@ class Camera:
 
     async def _resubscribe(self) -> None:
         if self._image is not None:
-            for message in pending(self._image):
-                self._on_image(message)
+            self.take_pending()
             self._node.destroy_subscription(self._image)
             self._subscribe(_BEST_EFFORT)
 
 
-def pending(subscription: Subscription) -> Iterator[Any]:
+class _Gaps:
+    """Finds in the numbers that publishers give their messages how many did not arrive."""
+
+    def __init__(self) -> None:
+        self._last: dict[bytes, int] = {}
+
+    def before(self, info: MessageInfo) -> int:
+        """Messages of the same publisher missing before this one; 0 where the middleware cannot tell."""
+        number, publisher = info["publication_sequence_number"], info.get("publisher_gid")
+        if number is None or publisher is None:
+            return 0
+        last = self._last.pop(publisher["data"], None)
+        self._last[publisher["data"]] = number
+        if len(self._last) > _PUBLISHERS:
+            del self._last[next(iter(self._last))]
+        return 0 if last is None else max(0, number - last - 1)
+
+
+def pending(subscription: Subscription) -> Iterator[tuple[Any, MessageInfo]]:
     """Messages that have arrived and are not with the callback yet; for the executor's thread only."""
     with subscription.handle:
-        while (taken := subscription.handle.take_message(subscription.msg_type, False)) is not None:
-            yield taken[0]
+        # There are no more at a time, and one that floods the node must not keep it from everything else.
+        for _ in range(subscription.qos_profile.depth):
+            taken = subscription.handle.take_message(subscription.msg_type, False)
+            if taken is None:
+                return
+            yield taken
 
 
 _RELIABLE, _BEST_EFFORT = ReliabilityPolicy.RELIABLE, ReliabilityPolicy.BEST_EFFORT
+_PUBLISHERS = 16
+"""Of one camera whose numbers are remembered: more than there ever are at the same time."""
 _POLICIES = {"reliable": _RELIABLE, "best_effort": _BEST_EFFORT}

@@ -66,6 +66,9 @@ def camera_status(
         if new > 0:
             level = max(level, Level.WARN)
             words.append(f"{new} frames dropped as {fate.value}")
+    if counts.lost > before.lost:
+        level = max(level, Level.WARN)
+        words.append(f"{counts.lost - before.lost} frames sent and not received")
     if active and not arriving:
         level = max(level, Level.WARN)
         words.append("no frames arrive")
@@ -78,6 +81,7 @@ def camera_status(
         "frames labelled": str(counts.labelled),
         "frames waiting": str(counts.waiting),
         "frames unwatched": str(counts.unwatched),
+        "frames lost": str(counts.lost),
         **{f"dropped {cause}": str(count) for cause, count in counts.drops.items()},
     }
     for stage, times in record.stages.percentiles().items():

@@ -33,7 +33,8 @@ class Counts:
     """Frames of one camera; ``received == labelled + unwatched + dropped + waiting``, always.
 
     ``waiting`` holds those that are in the queue or being worked on, ``unwatched`` those that were left alone
-    because nobody listened to any output.
+    because nobody listened to any output. ``lost`` frames were sent and not received: newer ones took their
+    place in the middleware's queue, or they got lost on the way.
     """
 
     received: int = 0
@@ -45,6 +46,7 @@ class Counts:
     invalid: int = 0
     failed: int = 0
     shutting_down: int = 0
+    lost: int = 0
 
     @property
     def drops(self) -> dict[str, int]:
@@ -97,6 +99,11 @@ class FrameQueue(Generic[FrameT]):
                 self._settle(camera, Fate.REPLACED)
             self._waiting[camera].append(frame)
             self._changed.notify_all()
+
+    def miss(self, camera: int, frames: int) -> None:
+        """So many frames were sent and did not come."""
+        with self._changed:
+            self._count(camera, lost=frames)
 
     def take(self, limit: int) -> list[tuple[int, FrameT]]:
         """Wait for frames, then take the oldest that waits of up to ``limit`` cameras, in turn.

@@ -14,6 +14,7 @@ from rclpy.clock import Clock, ClockType, JumpThreshold
 from rclpy.duration import Duration
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
+from rosgraph_msgs.msg import Clock as ClockMessage
 from sensor_msgs.msg import CompressedImage, Image
 
 from squeeze_segnet_ros.errors import ConfigError, SegmentationError
@@ -184,17 +185,22 @@ class SegnetNode(LifecycleNode):
 
     # Frames
 
-    def _on_image(self, camera: int, message: Image | CompressedImage) -> None:
+    def _on_image(self, camera: int, message: Image | CompressedImage, lost: int) -> None:
         from squeeze_segnet_ros.ros.labeller import Frame
 
+        if lost:
+            self._queue.miss(camera, lost)
         self._records[camera].received.tick()
         self._queue.put(camera, Frame(message, time.perf_counter()))
 
     def _take_pending(self) -> None:
         """Deliver what has arrived while the executor's thread was busy: frames, and the time they go by."""
+        for camera in self._cameras:
+            camera.take_pending()
         for subscription in self.subscriptions:
-            for message in pending(subscription):
-                subscription.callback(message)  # type: ignore[call-arg]  # none of ours takes more
+            if subscription.msg_type is ClockMessage:
+                for message, _ in pending(subscription):
+                    subscription.callback(message)  # type: ignore[call-arg]  # rclpy's takes no more
 
     def _on_time_jump(self, jump: object) -> None:
         for record in self._records:

@@ -11,11 +11,11 @@ from pathlib import Path
 
 from squeeze_segnet_ros.errors import ConfigError, SegmentationError
 from squeeze_segnet_ros.ros.launching import use_own_graph
-from squeeze_segnet_ros.ros.reliability import bad_frames, faults, report
+from squeeze_segnet_ros.ros.reliability import bad_frames, faults, overload, report
 from squeeze_segnet_ros.ros.reliability.processes import TooLate
 from squeeze_segnet_ros.ros.reliability.report import Check, Row
 
-CHECKS: tuple[Check, ...] = (bad_frames.CHECK, faults.CHECK)
+CHECKS: tuple[Check, ...] = (bad_frames.CHECK, faults.CHECK, overload.CHECK)
 OUTPUT, SHORT_OUTPUT = Path("build/reliability"), Path("build/reliability_short")
 DOCUMENT = Path("docs/reliability.md")
 
