@@ -27,10 +27,18 @@ class LabelClass(NamedTuple):
 
 @dataclass(frozen=True)
 class LabelSet:
-    """An ordered set of classes whose ids run from 0 without gaps."""
+    """An ordered set of at most 255 classes whose ids run from 0 without gaps; else raises ValueError."""
 
     name: str
     classes: tuple[LabelClass, ...]
+
+    def __post_init__(self) -> None:
+        if not 0 < len(self.classes) <= UNLABELLED:
+            raise ValueError(f"there are {len(self.classes)} classes: expected 1 to {UNLABELLED}")
+        if [label.id for label in self.classes] != list(range(len(self.classes))):
+            raise ValueError("the class ids do not run from 0 without gaps")
+        if any(len(label.rgb) != 3 or not all(0 <= c <= 255 for c in label.rgb) for label in self.classes):
+            raise ValueError("a class has a color that is not three values in 0..255")
 
     def __len__(self) -> int:
         return len(self.classes)

@@ -65,6 +65,12 @@ def header(**entries):
     return len(text).to_bytes(8, "little") + text + bytes(16)
 
 
+def metadata(classes):
+    """Ours, with a label set of these classes."""
+    text = {"model": "squeeze_segnet", "label_set": {"name": "x", "classes": classes}}
+    return {"squeeze_segnet_ros": json.dumps(text)}
+
+
 @pytest.mark.parametrize(
     "content",
     [
@@ -78,6 +84,9 @@ def header(**entries):
         header(x={"dtype": "F99", "shape": [4], "data_offsets": [0, 16]}),
         header(__metadata__={"squeeze_segnet_ros": "[" * 100_000}, x=TENSOR),
         header(__metadata__={"squeeze_segnet_ros": '"text"'}, x=TENSOR),
+        header(__metadata__=metadata([[0, "x", [0, 0, 0]]] * 300), x=TENSOR),
+        header(__metadata__=metadata([[7, "x", [0, 0, 0]]]), x=TENSOR),
+        header(__metadata__=metadata([[0, "x", [0, 0, 999]]]), x=TENSOR),
     ],
 )
 def test_headers_that_lie(file, content):
