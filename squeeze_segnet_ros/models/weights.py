@@ -21,6 +21,8 @@ from squeeze_segnet_ros.errors import WeightsError
 from squeeze_segnet_ros.labels import CAMVID, LabelClass, LabelSet
 
 _METADATA_KEY = "squeeze_segnet_ros"
+_MOST_BYTES, _MOST_HEADER = 2**31, 2**20
+"""Ten times as much as the largest of our networks needs, and a hundred times."""
 _RELEASED = Path(__file__).resolve().parent.parent / "weights"
 
 
@@ -88,6 +90,7 @@ def load(path: Path) -> tuple[dict[str, Tensor], WeightsMetadata]:
     if not path.is_file():
         raise WeightsError(f"no weights file at {path}: give the path of a .safetensors file")
     try:
+        _check_size(path)
         # Read, not mapped: a file that is overwritten meanwhile would end the process with a bus error.
         content = path.read_bytes()
         tensors = safetensors.torch.load(content)
@@ -103,6 +106,17 @@ def load(path: Path) -> tuple[dict[str, Tensor], WeightsMetadata]:
     except (AttributeError, KeyError, RecursionError, TypeError, ValueError) as error:
         raise WeightsError(f"{path} has damaged '{_METADATA_KEY}' metadata ({error!r})") from error
     return {k: t.float() if t.is_floating_point() else t for k, t in tensors.items()}, metadata
+
+
+def _check_size(path: Path) -> None:
+    """Raise WeightsError for a file that would take much memory before it shows that it is none of ours."""
+    with path.open("rb") as file:
+        header = int.from_bytes(file.read(8), "little")
+    for what, size, most in (("file", path.stat().st_size, _MOST_BYTES), ("header", header, _MOST_HEADER)):
+        if size > most:
+            raise WeightsError(
+                f"{path} is not a complete safetensors file (its {what} has {size} bytes: at most {most})"
+            )
 
 
 def _header(content: bytes) -> dict[str, Any]:
