@@ -29,6 +29,7 @@ RVIZ_FILE = PathJoinSubstitution([SHARE, "rviz", "segnet.rviz"])
 RVIZ_CAMERA = "/camera/front/image_raw"
 """The camera that the RViz file shows; the one that there is is mapped onto it."""
 BAG_FRAMES_WAITING = 10
+RESPAWN_DELAY = 1.0
 AS_IN_FILE = "empty: as in params_file"
 ARGUMENTS = (
     DeclareLaunchArgument(
@@ -68,6 +69,12 @@ ARGUMENTS = (
         description="Take the time from /clock (empty: true with a bag, else as in params_file).",
     ),
     DeclareLaunchArgument(
+        "respawn",
+        default_value="false",
+        choices=["true", "false"],
+        description="Start the node again whenever it ends, not with a bag.",
+    ),
+    DeclareLaunchArgument(
         "log_level",
         default_value="info",
         choices=["debug", "info", "warn", "error", "fatal"],
@@ -87,6 +94,7 @@ def start(context):
     }
     node_name = "/" + f"{arguments['namespace']}/segnet".strip("/")
     parameters, plan = decide(arguments, node_name, PARAMS_FILE.perform(context))
+    respawn = arguments["respawn"] == "true" and not plan
     node = Node(
         package=PACKAGE,
         executable="segnet_node",
@@ -100,8 +108,12 @@ def start(context):
             f"{logger(node_name)}:={arguments['log_level']}",
         ],
         output="screen",
+        respawn=respawn,
+        respawn_delay=RESPAWN_DELAY,
     )
-    actions = [RegisterEventHandler(OnProcessExit(target_action=node, on_exit=end_with_node)), node]
+    actions = [node]
+    if not respawn:
+        actions.insert(0, RegisterEventHandler(OnProcessExit(target_action=node, on_exit=end_with_node)))
     if plan:
         actions += play(arguments, plan, node_name, sim_time=parameters[1].get("use_sim_time", True))
     if arguments["rviz"] == "true":

@@ -165,7 +165,7 @@ def test_its_arguments(ros2: list[str]) -> None:
     with Running([*ros2, "--show-args"]) as run:
         assert run.wait() == 0
     wanted = "params_file cameras model weights device precision bag rate loop rviz namespace"
-    for name in [*wanted.split(), "use_sim_time", "log_level"]:
+    for name in [*wanted.split(), "use_sim_time", "respawn", "log_level"]:
         assert f"'{name}'" in run.text
 
 

@@ -32,6 +32,7 @@ from squeeze_segnet_ros.labels import CAMVID
 from squeeze_segnet_ros.ros import contact_sheet
 from squeeze_segnet_ros.ros.config import COMPRESSED_SUFFIX, output_base
 from squeeze_segnet_ros.ros.launching import BagPlan, plan_bag, use_own_graph
+from squeeze_segnet_ros.ros.reliability.processes import descendants
 from squeeze_segnet_ros.training.metrics import confusion_matrix, scores
 
 SAMPLE_BAG = Path("rosbags", "street_camvid")
@@ -198,21 +199,6 @@ class Launch:
                 with suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
             self._process.wait()
-
-
-def descendants(pid: int) -> list[int]:
-    """Processes that were started by a process, and by those."""
-    children: dict[int, list[int]] = {}
-    for folder in Path("/proc").glob("[0-9]*"):
-        with suppress(OSError, IndexError, ValueError):
-            parent = int((folder / "stat").read_text().rpartition(") ")[2].split()[1])
-            children.setdefault(parent, []).append(int(folder.name))
-    found, waiting = [], [pid]
-    while waiting:
-        new = children.get(waiting.pop(), [])
-        found += new
-        waiting += new
-    return found
 
 
 # -- looking at it from outside -------------------------------------------------------------------------

@@ -84,7 +84,9 @@ class Graph:
 
     def stop_listening(self, heard: list[Any]) -> None:
         """Append nothing more to a list of :meth:`listen`."""
-        self._node.destroy_subscription(self._heard_by.pop(id(heard)))
+        # In the executor's thread, which may be about to wait for what goes.
+        gone = self._executor.create_task(self._node.destroy_subscription, self._heard_by.pop(id(heard)))
+        self.wait_for(gone.done, "the end of a subscription")
 
     def wait_for(self, condition: Callable[[], Any], what: str, seconds: float = PATIENCE) -> Any:
         """The first true value of ``condition``; raises TooLate."""
@@ -111,7 +113,7 @@ class Graph:
         """As :meth:`set`, without waiting: a future of the answer."""
         given = [Parameter(k.replace("__", "."), value=v).to_parameter_msg() for k, v in values.items()]
         request = SetParametersAtomically.Request(parameters=given)
-        return self._start(SetParametersAtomically, "set_parameters_atomically", request)
+        return self.start(SetParametersAtomically, "set_parameters_atomically", request)
 
     def endpoints(self) -> tuple[set[str], set[str], set[str]]:
         """Topics that the node publishes, topics that it subscribes to, services that it offers."""
@@ -130,7 +132,7 @@ class Graph:
 
     def call(self, kind: type, name: str, request: Any) -> Any:
         """What a service of the node answers."""
-        future = self._start(kind, name, request)
+        future = self.start(kind, name, request)
         self.wait_for(future.done, f"answer of {name}")
         return future.result()
 
@@ -141,7 +143,7 @@ class Graph:
         """
         deadline = time.monotonic() + PATIENCE
         while True:
-            future = self._start(kind, name, request)
+            future = self.start(kind, name, request)
             try:
                 self.wait_for(future.done, f"answer of {name}", _ASK_AGAIN)
                 return future.result()
@@ -149,7 +151,7 @@ class Graph:
                 if time.monotonic() > deadline:
                     raise
 
-    def _start(self, kind: type, name: str, request: Any) -> Any:
+    def start(self, kind: type, name: str, request: Any) -> Any:
         if name not in self._clients:
             self._clients[name] = self._node.create_client(kind, f"{self.target}/{name}")
         client = self._clients[name]

@@ -63,10 +63,15 @@ def parameters(values: Mapping[str, object]) -> list[str]:
     ]
 
 
-def start_node(values: Mapping[str, object], **environment: str) -> Running:
-    """The node with parameters, in a process of its own; :class:`Running` ends it."""
+def node_command(values: Mapping[str, object], name: str = "segnet") -> list[str]:
+    """What starts the node with parameters."""
     command = [sys.executable, "-m", "squeeze_segnet_ros.ros.segnet_node", *parameters(values)]
-    return Running(command, **environment)
+    return [*command, "-r", f"__node:={name}"]
+
+
+def start_node(values: Mapping[str, object], name: str = "segnet", **environment: str) -> Running:
+    """The node with parameters, in a process of its own; :class:`Running` ends it."""
+    return Running(node_command(values, name), **environment)
 
 
 def start_launch(arguments: Mapping[str, object], **environment: str) -> Running:

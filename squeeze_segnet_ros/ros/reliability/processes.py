@@ -53,7 +53,8 @@ class Running:
         return self
 
     def __exit__(self, *_: Any) -> None:
-        for pid in self.left_behind():
+        # What it started may lead sessions of its own.
+        for pid in {*descendants(self.pid), *self.left_behind()}:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         self._process.wait()
@@ -116,6 +117,21 @@ class Running:
             if session == self._process.pid and state != "Z":
                 found.append(int(folder.name))
         return found
+
+
+def descendants(pid: int) -> list[int]:
+    """Processes that were started by a process, and by those."""
+    children: dict[int, list[int]] = {}
+    for folder in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError, IndexError, ValueError):
+            parent = int((folder / "stat").read_text().rpartition(") ")[2].split()[1])
+            children.setdefault(parent, []).append(int(folder.name))
+    found, waiting = [], [pid]
+    while waiting:
+        new = children.get(waiting.pop(), [])
+        found += new
+        waiting += new
+    return found
 
 
 def usage(pid: int) -> Usage:
