@@ -29,8 +29,9 @@ def main(arguments: list[str] | None = None, checks: Sequence[Check] = CHECKS) -
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     use_own_graph()
     try:
-        missed = 0
-        for check in _chosen(parsed.checks, checks):
+        missed, chosen = 0, _chosen(parsed.checks, checks)
+        report.prepare(output, checks, document)
+        for check in chosen:
             rows = _run(check, parsed.short)
             missed += sum(not row.passed for row in rows)
             report.save(output, check, rows, report.machine(), parsed.short)

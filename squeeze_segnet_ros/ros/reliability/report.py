@@ -46,7 +46,7 @@ def save(folder: Path, check: Check, rows: Sequence[Row], machine: str, short: b
     """Keep the rows of a check, in place of those that it had.
 
     Raises:
-        ConfigError: the folder cannot be written to.
+        ConfigError: it cannot be written.
     """
     result = {
         "check": check.name,
@@ -58,14 +58,27 @@ def save(folder: Path, check: Check, rows: Sequence[Row], machine: str, short: b
     _write(_path(folder, check), json.dumps(result, indent=2) + "\n")
 
 
+def prepare(folder: Path, checks: Sequence[Check], document: Path) -> None:
+    """Make the folders and read what is kept, so that nothing is measured in vain.
+
+    Raises:
+        ConfigError: a folder cannot be made, or a file that is kept is damaged.
+    """
+    for path in (folder, document.parent):
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ConfigError(f"{path} cannot be written to: {error.strerror}") from None
+    _kept(folder, checks)
+
+
 def write_page(folder: Path, checks: Sequence[Check], document: Path) -> None:
     """Write the page from all that is kept of these checks, in their order.
 
     Raises:
         ConfigError: a file that is kept is damaged, or the page cannot be written.
     """
-    results = [_load(path) for check in checks if (path := _path(folder, check)).exists()]
-    _write(document, page(results))
+    _write(document, page(_kept(folder, checks)))
 
 
 def page(results: Sequence[dict[str, Any]]) -> str:
@@ -109,6 +122,10 @@ def _path(folder: Path, check: Check) -> Path:
     return folder / f"{check.name}.json"
 
 
+def _kept(folder: Path, checks: Sequence[Check]) -> list[dict[str, Any]]:
+    return [_load(path) for check in checks if (path := _path(folder, check)).exists()]
+
+
 def _load(path: Path) -> dict[str, Any]:
     try:
         result: dict[str, Any] = json.loads(path.read_text())
@@ -120,7 +137,6 @@ def _load(path: Path) -> dict[str, Any]:
 
 def _write(path: Path, text: str) -> None:
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
     except OSError as error:
         raise ConfigError(f"{path} cannot be written: {error.strerror}") from None
