@@ -162,6 +162,25 @@ def test_a_run_on_train_and_val_says_so_and_claims_no_figures(config, camvid, tm
     assert metadata.figures == {}
 
 
+@pytest.mark.parametrize("optimizer", ["sgd", "adam", "adamw"])
+def test_a_run_with_every_option_on(config, camvid, tmp_path, optimizer):
+    options = {
+        "extra_share": 0.5,
+        "optimizer": {"name": optimizer, "lr": 0.001, "clip_norm": 1.0},
+        "loss": {
+            "class_weights": "inverse_log",
+            "hardest_share": 0.3,
+            "label_smoothing": 0.1,
+            "dice_weight": 1,
+        },
+        "augment": CONFIG["augment"] | {"rare_class_share": 0.5, "rare_classes": ["car"], "paste_share": 0.5},
+    }
+    config.write_text(yaml.safe_dump(CONFIG | {"batch_size": 4} | options))
+    assert _train(config, camvid, tmp_path / "run", "--extra-data", camvid) == 0
+    with (tmp_path / "run" / "log.csv").open() as file:
+        assert all(0 < float(row["loss"]) < 10 for row in csv.DictReader(file))
+
+
 def _teacher_of(config, tmp_path, model, **more):
     """Writes weights of an untrained teacher, and a configuration that learns from it."""
     path = tmp_path / "teacher.safetensors"

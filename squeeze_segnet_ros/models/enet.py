@@ -82,7 +82,7 @@ class Bottleneck(nn.Module):
     Args:
         channels: of input and output.
         dropout: probability that spatial dropout drops a channel of the residual.
-        kind: "regular", "dilated" or "asymmetric" (5x1, then 1x5).
+        kind: "regular", "dilated" or "asymmetric" (a row of 5, then a column of 5, as in the Torch file).
         dilation: of the 3x3 convolution.
         activation: of this block, called with a number of channels.
     """

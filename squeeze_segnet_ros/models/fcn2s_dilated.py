@@ -4,8 +4,10 @@ VGG made fully convolutional: a 3x3 convolution with dilation 3 takes the place 
 it spans with 9 of its 49 taps, and fc7 becomes 1x1. Class scores of fc7 and of the four poolings pool4,
 pool3, pool2 and pool1 are summed coarse to fine, each sum upsampled by two, down to stride 2; a last
 upsampling by two gives the image's size. Widths and kernels follow the authors'
-``Dilated_FCN-2s_VGG16/train.prototxt`` and ``Dilated_FCN-2s_VGG19/deploy.prototxt``. Pooling rounds up, as
-in Caffe.
+``Dilated_FCN-2s_VGG16/train.prototxt`` and ``Dilated_FCN-2s_VGG19/deploy.prototxt``: 4096 features in fc6
+and fc7. The "one third" of FCN-8s's 134 M parameters that they speak of is a round figure: what their files
+describe has 50.4 M (0.38) on VGG16 and 55.7 M (0.41) on VGG19, of which fc6 and fc7 are 35.7 M. Pooling
+rounds up, as in Caffe.
 
 Deviations, and why:
 
