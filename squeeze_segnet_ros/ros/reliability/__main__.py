@@ -11,11 +11,26 @@ from pathlib import Path
 
 from squeeze_segnet_ros.errors import ConfigError, SegmentationError
 from squeeze_segnet_ros.ros.launching import use_own_graph
-from squeeze_segnet_ros.ros.reliability import bad_frames, faults, overload, report
+from squeeze_segnet_ros.ros.reliability import (
+    bad_frames,
+    faults,
+    loopback,
+    overload,
+    report,
+    six_cameras,
+    soak,
+)
 from squeeze_segnet_ros.ros.reliability.processes import TooLate
 from squeeze_segnet_ros.ros.reliability.report import Check, Row
 
-CHECKS: tuple[Check, ...] = (bad_frames.CHECK, faults.CHECK, overload.CHECK)
+CHECKS: tuple[Check, ...] = (
+    bad_frames.CHECK,
+    faults.CHECK,
+    overload.CHECK,
+    loopback.CHECK,
+    six_cameras.CHECK,
+    soak.CHECK,
+)
 OUTPUT, SHORT_OUTPUT = Path("build/reliability"), Path("build/reliability_short")
 DOCUMENT = Path("docs/reliability.md")
 

@@ -8,8 +8,9 @@ from contextlib import ExitStack
 
 import numpy as np
 
+from squeeze_segnet_ros.ros.reliability.counting import decided, in_words, settled, sum_of
 from squeeze_segnet_ros.ros.reliability.graph import picture
-from squeeze_segnet_ros.ros.reliability.harness import Bench, Seen, active_node
+from squeeze_segnet_ros.ros.reliability.harness import Seen, active_node
 from squeeze_segnet_ros.ros.reliability.report import Check, Row
 from squeeze_segnet_ros.ros.reliability.sender import Sent, Stream, sent_by, start_sender
 
@@ -36,10 +37,17 @@ def run(short: bool) -> Generator[Row]:
         )
         seen = [Seen(bench.graph, camera) for camera in CAMERAS]
         sender = stack.enter_context(
-            start_sender([Stream(camera, RATE, [SIZE]) for camera in CAMERAS], seconds)
+            start_sender(
+                # Evenly out of step, as cameras are that know nothing of each other.
+                [
+                    Stream(camera, RATE, [SIZE], delay=number / len(CAMERAS) / RATE)
+                    for number, camera in enumerate(CAMERAS)
+                ],
+                seconds,
+            )
         )
         sent = sent_by(sender)
-        counts = [_settled(bench, camera) for camera in CAMERAS]
+        counts = [settled(bench.graph, camera) for camera in CAMERAS]
         yield from _rows(sent, counts, seen, input_size, manages)
 
 
@@ -66,17 +74,6 @@ def _input_size() -> tuple[tuple[int, int], float]:
 
 def _rounded(pixels: float) -> int:
     return max(_STEP, round(pixels / _STEP) * _STEP)
-
-
-def _settled(bench: Bench, camera: str) -> dict[str, int]:
-    """What became of a camera's frames, once all is decided."""
-
-    def settled() -> dict[str, int] | None:
-        counts = bench.graph.counts(camera)
-        return None if counts["waiting"] else counts
-
-    found: dict[str, int] = bench.graph.wait_for(settled, "the end of the overload")
-    return found
 
 
 def _rows(
@@ -106,22 +103,17 @@ def _rows(
             "batch_mean": float(np.mean([message.batch_size for message in stats] or [0])),
         },
     )
-    drops = {
-        cause: sum(camera[cause] for camera in counts)
-        for cause in ("replaced", "too_old", "invalid", "failed", "shutting_down", "unwatched", "lost")
-    }
+    total = sum_of(counts)
     exact = all(
-        camera["labelled"] + sum(camera[cause] for cause in drops) == sent.messages[topic]
-        for topic, camera in zip(CAMERAS, counts, strict=True)
+        decided(camera) == sent.messages[topic] for topic, camera in zip(CAMERAS, counts, strict=True)
     ) and sum(labelled) == sum(len(camera.labels) for camera in seen)
     yield Row(
         "the same: every frame that was sent is counted",
         "sent = labelled + dropped, by cause, for every camera; a label image came for each that is labelled",
-        f"{sum(sent.messages.values())} sent, {sum(labelled)} labelled, "
-        + ", ".join(f"{count} {cause}" for cause, count in drops.items() if count)
-        + f"; {sum(len(camera.labels) for camera in seen)} label images",
+        f"{sum(sent.messages.values())} sent, {in_words(total)}; "
+        f"{sum(len(camera.labels) for camera in seen)} label images",
         exact,
-        {"sent": sum(sent.messages.values()), "labelled": sum(labelled), **drops},
+        {"sent": sum(sent.messages.values()), **total},
     )
     mean = sum(labelled) / len(labelled)
     unfair = max(abs(count - mean) for count in labelled) / max(mean, 1)

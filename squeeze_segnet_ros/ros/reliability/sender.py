@@ -27,7 +27,7 @@ from squeeze_segnet_ros.ros.reliability.processes import PATIENCE, Running, TooL
 
 PICTURES = 16
 """Different pictures of a size and encoding; they take turns, so that no camera looks frozen."""
-KEPT = 25
+KEPT = 5
 """So many frames have the same size and encoding, then come the next."""
 _QUEUE = 50
 _COMPRESSED = {"jpeg": ".jpg", "png": ".png"}
@@ -36,13 +36,14 @@ _COMPRESSED = {"jpeg": ".jpg", "png": ".png"}
 class Stream(NamedTuple):
     """What a camera sends: ``rate`` in Hz, ``sizes`` as (height, width); jpeg and png are encodings too.
 
-    A stream is either compressed or raw throughout.
+    It sends its first frame after ``delay`` seconds. A stream is either compressed or raw throughout.
     """
 
     topic: str
     rate: float
     sizes: Sequence[tuple[int, int]]
     encodings: Sequence[str] = ("rgb8",)
+    delay: float = 0.0
 
     @property
     def compressed(self) -> bool:
@@ -139,9 +140,9 @@ class _Camera:
 
 
 def _schedule(cameras: Sequence[_Camera], seconds: float) -> list[tuple[float, _Camera]]:
-    """Which camera's turn it is after how many seconds; cameras of one rate are evenly out of step."""
+    """Which camera's turn it is after how many seconds."""
     turns = [
-        ((turn + number / len(cameras)) / camera.stream.rate, number)
+        (camera.stream.delay + turn / camera.stream.rate, number)
         for number, camera in enumerate(cameras)
         for turn in range(round(seconds * camera.stream.rate))
     ]
