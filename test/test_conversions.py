@@ -167,6 +167,17 @@ def test_what_others_print_while_a_picture_is_decoded_is_not_lost(capfd) -> None
     assert capfd.readouterr().err == "[INFO] all is well\nhalf a line"
 
 
+def test_images_may_have_no_more_pixels_than_asked_for() -> None:
+    raw, compressed = message(picture(), "rgb8"), CompressedImage()
+    compressed.data.frombytes(encoded(".png"))
+    for each in (raw, compressed):
+        assert conversions.pixels_of(each, 48 * 64).array.shape == (48, 64, 3)
+        with pytest.raises(
+            InvalidImageError, match=r"64x48: expected 1 to 3071 pixels \(parameter max_pixels\)"
+        ):
+            conversions.pixels_of(each, 48 * 64 - 1)
+
+
 def test_the_size_is_known_without_decoding() -> None:
     assert declared_size(encoded(".png")) == declared_size(encoded(".jpg")) == (64, 48)
 

@@ -10,9 +10,7 @@ import numpy as np
 
 from squeeze_segnet_ros.errors import InvalidImageError
 from squeeze_segnet_ros.ros import overheard
-
-MAX_PIXELS = 2**26
-"""Pictures that declare more pixels are refused: twice an 8K picture."""
+from squeeze_segnet_ros.ros.config import MAX_PIXELS
 
 _PNG_START = b"\x89PNG\r\n\x1a\n"
 _JPEG_START = b"\xff\xd8\xff"
@@ -29,14 +27,14 @@ class Picture(NamedTuple):
     damage: str
 
 
-def decode(data: np.ndarray | bytes) -> Picture:
-    """A complete JPEG or PNG picture.
+def decode(data: np.ndarray | bytes, max_pixels: int = MAX_PIXELS) -> Picture:
+    """A complete JPEG or PNG picture of at most ``max_pixels`` pixels.
 
     Raises:
         InvalidImageError: it is neither, is cut off, or declares a size that is absurd or not the one it has.
     """
     raw = bytes(data)
-    width, height = declared_size(raw)
+    width, height = declared_size(raw, max_pixels)
     try:
         # A rotation in the EXIF data would break the match with the camera's calibration.
         flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
@@ -58,7 +56,7 @@ def decode(data: np.ndarray | bytes) -> Picture:
     return Picture(np.asarray(pixels), heard[0] if heard else "")
 
 
-def declared_size(data: bytes) -> tuple[int, int]:
+def declared_size(data: bytes, max_pixels: int = MAX_PIXELS) -> tuple[int, int]:
     """Width and height that a JPEG or PNG picture declares, once its frame was found sound.
 
     Raises:
@@ -74,8 +72,10 @@ def declared_size(data: bytes) -> tuple[int, int]:
         raise InvalidImageError(
             f"compressed picture starts with {start}: expected JPEG (ff d8 ff) or PNG (89 50 4e 47)"
         )
-    if not 0 < width * height <= MAX_PIXELS:
-        raise InvalidImageError(f"{kind} declares {width}x{height}: expected 1 to {MAX_PIXELS} pixels")
+    if not 0 < width * height <= max_pixels:
+        raise InvalidImageError(
+            f"{kind} declares {width}x{height}: expected 1 to {max_pixels} pixels (parameter max_pixels)"
+        )
     if not complete:
         raise InvalidImageError(
             f"{width}x{height} {kind} of {len(data)} bytes is cut off: its end marker is missing"

@@ -16,6 +16,8 @@ from squeeze_segnet_ros.errors import ConfigError
 
 COMPRESSED_SUFFIX = "/compressed"
 ALL_CLASSES = "all"
+MAX_PIXELS = 2**26
+"""Images with more pixels are refused whatever the configuration: twice an 8K picture."""
 _KINDS = {
     bool: "true or false",
     int: "a whole number",
@@ -114,6 +116,13 @@ class NodeConfig:
         "Frames whose stamp is older than this are dropped, in seconds; 0.0 keeps every age.",
         change=Change.ANY_TIME,
         limits=(0.0, 3600.0),
+    )
+    max_pixels: int = _parameter(
+        2**24,
+        "Images with more pixels are dropped before they are decoded; at their own size, a network takes up "
+        "to 1 kB for each.",
+        change=Change.ANY_TIME,
+        limits=(2**10, MAX_PIXELS),
     )
     max_waiting: int = _parameter(
         1,

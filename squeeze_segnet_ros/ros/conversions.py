@@ -16,6 +16,7 @@ from vision_msgs.msg import LabelInfo, VisionClass
 from squeeze_segnet_ros.errors import InvalidImageError
 from squeeze_segnet_ros.labels import LabelClass
 from squeeze_segnet_ros.ros import compressed
+from squeeze_segnet_ros.ros.config import MAX_PIXELS
 
 CHANNELS = {"rgb8": 3, "bgr8": 3, "rgba8": 4, "bgra8": 4, "mono8": 1}
 """Encodings that are seen as arrays without a copy, with their channels."""
@@ -36,25 +37,26 @@ class Pixels(NamedTuple):
     damage: str = ""
 
 
-def pixels_of(message: Image | CompressedImage) -> Pixels:
-    """The pixels of a camera message.
+def pixels_of(message: Image | CompressedImage, max_pixels: int = MAX_PIXELS) -> Pixels:
+    """The pixels of a camera message, at most ``max_pixels`` of them.
 
     Raises:
         InvalidImageError: the message contradicts itself or cannot be decoded; says what would be right.
     """
     if isinstance(message, CompressedImage):
-        picture = compressed.decode(np.frombuffer(message.data, np.uint8))
+        picture = compressed.decode(np.frombuffer(message.data, np.uint8), max_pixels)
         return Pixels(picture.pixels, "bgr8", picture.damage)
-    _check_size(message)
+    _check_size(message, max_pixels)
     if message.encoding in CHANNELS:
         return Pixels(_view(message), message.encoding)
     return Pixels(_converted(message), "rgb8")
 
 
-def _check_size(message: Image) -> None:
-    if not 0 < message.width * message.height <= compressed.MAX_PIXELS:
+def _check_size(message: Image, max_pixels: int) -> None:
+    if not 0 < message.width * message.height <= max_pixels:
         raise InvalidImageError(
-            f"the image is {message.width}x{message.height}: expected 1 to {compressed.MAX_PIXELS} pixels"
+            f"the image is {message.width}x{message.height}: expected 1 to {max_pixels} pixels "
+            "(parameter max_pixels)"
         )
 
 

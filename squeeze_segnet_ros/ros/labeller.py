@@ -129,7 +129,7 @@ class Labeller:
             elif config.max_age and now - stamp > config.max_age * 1e9:
                 fate = Fate.TOO_OLD
             else:
-                return self._decode(camera, frame, wanted, stamp, now)
+                return self._decode(camera, frame, wanted, config.max_pixels, stamp, now)
         except InvalidImageError as error:
             fate = Fate.INVALID
             self._complaints.tell(f"{self._cameras[camera].input_topic}: dropped a frame", error)
@@ -139,9 +139,11 @@ class Labeller:
         self._queue.settle(camera, fate)
         return None
 
-    def _decode(self, camera: int, frame: Frame, wanted: Wanted, stamp: int, now: int) -> _Job:
+    def _decode(
+        self, camera: int, frame: Frame, wanted: Wanted, max_pixels: int, stamp: int, now: int
+    ) -> _Job:
         started = time.perf_counter()
-        pixels, encoding, damage = conversions.pixels_of(frame.message)
+        pixels, encoding, damage = conversions.pixels_of(frame.message, max_pixels)
         if min(pixels.shape[:2]) < MIN_SIZE:
             raise InvalidImageError(
                 f"the image is {pixels.shape[1]}x{pixels.shape[0]}: at least {MIN_SIZE}x{MIN_SIZE} is needed"
