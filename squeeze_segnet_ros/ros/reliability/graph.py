@@ -191,8 +191,14 @@ class Graph:
     def status(self, name: str) -> DiagnosticStatus:
         """The next report about the network, or about a topic."""
         before = len(self.diagnostics)
-        self.wait_for(lambda: len(self.diagnostics) > before + 1, "a report on /diagnostics")
-        return next(s for s in self.diagnostics[-1].status if s.name == f"{self.target}: {name}")
+
+        def reports() -> list[DiagnosticStatus]:
+            new = [status for message in self.diagnostics[before:] for status in message.status]
+            return [status for status in new if status.name == f"{self.target}: {name}"]
+
+        # The first may have been on its way already.
+        self.wait_for(lambda: len(reports()) > 1, "a report on /diagnostics")
+        return reports()[-1]
 
     def counts(self, topic: str) -> dict[str, int]:
         """Frames of a camera by what became of them."""
