@@ -48,6 +48,8 @@ class SegnetNode(LifecycleNode):
         super().__init__("segnet", **arguments)
         self.stopping = threading.Event()
         """Set when the process has to end: nothing waits any longer than it must."""
+        self.loading = threading.Event()
+        """Set while the network is loaded on configuring: nothing is lost when the process ends then."""
         self.trouble: str | None = None
         """Why the last transition failed."""
         self._config = parameters.declare(self)
@@ -128,10 +130,19 @@ class SegnetNode(LifecycleNode):
         return TransitionCallbackReturn.SUCCESS
 
     def _configure(self) -> None:
+        started = time.monotonic()
+        self.loading.set()
+        try:
+            self._load()
+        finally:
+            self.loading.clear()
+        assert self._segmenter is not None
+        self.get_logger().info(f"{_describe(self._segmenter)}, ready in {time.monotonic() - started:.1f} s")
+
+    def _load(self) -> None:
         # PyTorch takes seconds to import: the node's services are there before that.
         from squeeze_segnet_ros.ros.labeller import Labeller, load_segmenter
 
-        started = time.monotonic()
         self._clean_up()
         self._segmenter = load_segmenter(self._config)
         self._cameras = [Camera(self, topic, self._config) for topic in self._config.cameras]
@@ -147,7 +158,6 @@ class SegnetNode(LifecycleNode):
             self._segmenter,
             self._config,
         )
-        self.get_logger().info(f"{_describe(self._segmenter)}, ready in {time.monotonic() - started:.1f} s")
 
     def _activate(self) -> None:
         assert self._labeller is not None

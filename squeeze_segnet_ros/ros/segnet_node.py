@@ -13,9 +13,10 @@ _POLL_SECONDS = 0.1
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the node until SIGINT or SIGTERM; returns the process's exit code."""
-    stop = threading.Event()
-    _stop_on_signals(stop)
+    """Run the node until SIGINT or SIGTERM, which ends the process; returns only to report bad usage."""
+    stop, loading = threading.Event(), threading.Event()
+    loading.set()
+    _stop_on_signals(stop, loading)
     # PyTorch's threads spin while they wait for each other. On a computer whose cores are busy with other
     # nodes that makes a pass several times as long.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -27,7 +28,7 @@ def main(arguments: list[str] | None = None) -> int:
     from rclpy.signals import SignalHandlerOptions
     from rclpy.utilities import remove_ros_args
 
-    from squeeze_segnet_ros.ros.node import LABELLER, LOADER, SegnetNode
+    from squeeze_segnet_ros.ros.node import SegnetNode
 
     try:
         options = _parser().parse_args(remove_ros_args(argv)[1:])
@@ -37,7 +38,8 @@ def main(arguments: list[str] | None = None) -> int:
     except Exception as error:
         print(f"segnet_node: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
-    node.stopping = stop
+    node.stopping, node.loading = stop, loading
+    loading.clear()
     executor = SingleThreadedExecutor()
     executor.add_node(node)
     failed = threading.Event()
@@ -54,11 +56,11 @@ def main(arguments: list[str] | None = None) -> int:
     executor.shutdown(timeout_sec=0.0)
     node.destroy_node()
     rclpy.shutdown()
-    code = 1 if failed.is_set() and options.exit_on_failure else 0
-    if any(thread.name in (LABELLER, LOADER) for thread in threading.enumerate()):
-        # A network pass is still running and nothing can stop it; leaving the usual way would crash in it.
-        os._exit(code)
-    return code
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # Leaving the usual way takes PyTorch apart, for seconds on a busy computer, and would crash in a network
+    # pass that is still running.
+    os._exit(1 if failed.is_set() and options.exit_on_failure else 0)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -71,12 +73,17 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _stop_on_signals(stop: threading.Event) -> None:
-    """SIGINT and SIGTERM set ``stop``; a process that is still there 1.8 s later ends without further ado."""
+def _stop_on_signals(stop: threading.Event, loading: threading.Event) -> None:
+    """SIGINT and SIGTERM set ``stop``; a process that is still there 1.8 s later ends without further ado.
+
+    While ``loading`` is set it ends at once: loading cannot be interrupted, and no frame waits for its label.
+    """
 
     def on_signal(number: int, frame: object) -> None:
+        if loading.is_set():
+            os._exit(0)
         if not stop.is_set():
-            # Loading and a network pass cannot be interrupted, and whoever sent the signal will not wait.
+            # Nor can a network pass be interrupted, and whoever sent the signal will not wait.
             watchdog = threading.Timer(_EXIT_SECONDS, os._exit, (0,))
             watchdog.daemon = True
             watchdog.start()
