@@ -329,8 +329,8 @@ def _reach_inactive(bench: Bench) -> None:
     bench.graph.change_state("deactivate")
 
 
-_SLOW: dict[str, object] = {"input_size": [1920, 2560], "device": "cpu", "precision": "fp32"}
-"""Parameters with which a network pass takes seconds."""
+_SLOW: dict[str, object] = {"input_size": [1280, 1280], "device": "cpu", "precision": "fp32"}
+"""Parameters with which a network pass takes seconds, on one core."""
 _STATES = (
     _State("unconfigured", {"autostart": False}, lambda bench: bench.graph.wait_until("unconfigured")),
     _State("while it loads the network", {"autostart": False}, _reach_loading),
@@ -345,7 +345,7 @@ def _signals(state: _State) -> Rows:
     for number in _SIGNALS:
         # A name of its own: what is left of the last node in the graph must not answer.
         name = f"{number.name}_{_STATES.index(state)}".lower()
-        with Graph(f"/{name}") as graph, start_node(state.values, name) as node:
+        with Graph(f"/{name}") as graph, start_node(state.values, name, OMP_NUM_THREADS="1") as node:
             state.reach(Bench(node, graph))
             started = time.monotonic()
             node.send(number)

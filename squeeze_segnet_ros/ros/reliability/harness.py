@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Container, Hashable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from typing import NamedTuple
 
 from rclpy.qos import QoSProfile
@@ -88,10 +88,16 @@ class Bench(NamedTuple):
 
     def wait_until_active(self, seconds: float = PATIENCE) -> None:
         """Wait until it takes frames; raises TooLate, with what it printed."""
-        try:
-            self.graph.wait_for(lambda: self.graph.state() == "active", "state active", seconds)
-        except TooLate as error:
-            raise TooLate(f"{error}; the node printed:\n{self.node.text}") from None
+        deadline = time.monotonic() + seconds
+        while True:
+            # A node that loads a large network does not answer meanwhile.
+            with suppress(TooLate):
+                if self.graph.state() == "active":
+                    return
+            if not self.node.is_running() or time.monotonic() > deadline:
+                ended = "ended" if not self.node.is_running() else f"not become active within {seconds:g} s"
+                raise TooLate(f"the node has {ended}; it printed:\n{self.node.text}")
+            time.sleep(0.01)
 
 
 @contextmanager
