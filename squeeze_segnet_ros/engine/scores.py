@@ -39,8 +39,8 @@ class Scores:
         0..1, become 255.
         """
         best = self.planes.amax(0)
-        # argmax over planes takes many times as long. Integers compare faster than bf16, and faster still when
-        # the answers are of the same type; the first of equals has the largest of falling ranks.
+        # argmax over planes takes many times as long. Integers compare faster than bf16, and faster still
+        # when the answers are of their type; the first of equals has the largest of falling ranks.
         exact = {2: torch.int16, 4: torch.int32}[best.itemsize]
         hits = torch.empty_like(self.planes, dtype=exact)
         torch.eq(self.planes.view(exact), best.view(exact), out=hits)
