@@ -10,6 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from squeeze_segnet_ros.models import kernels
+
 
 def conv_bn_relu(in_channels: int, out_channels: int, kernel_size: int) -> nn.Sequential:
     """A size-keeping convolution, batch norm, ReLU; the norm folds into the convolution for inference."""
@@ -62,7 +64,8 @@ def max_unpool(x: Tensor, indices: Tensor, output_size: tuple[int, int]) -> Tens
 
     Args:
         x: (N, C, h, w), any floating type.
-        indices: (N, C, h, w), where each maximum was found, as :class:`MaxPool` returns it.
+        indices: (N, C, h, w), where each maximum was found, as :class:`MaxPool` returns it: uint8 for a GPU's
+            kernel, else int64.
         output_size: (H, W) of the plane before pooling.
 
     Returns:
@@ -70,6 +73,8 @@ def max_unpool(x: Tensor, indices: Tensor, output_size: tuple[int, int]) -> Tens
     """
     if torch.compiler.is_exporting():
         return unpool_by_place(x, indices, output_size)
+    if indices.dtype == torch.uint8:
+        return kernels.max_unpool(x, indices, output_size)
     if x.device.type != "cpu":
         return _max_unpool_by_rank(x, indices, output_size)
     # A CPU walks the windows of a plane in order, so that the later one overwrites the earlier; but PyTorch
@@ -126,7 +131,8 @@ class MaxPool(nn.Module):
     """3x3 (or 2x2) max-pooling with stride 2 that also returns where each maximum was found.
 
     (N, C, H, W) -> (N, C, h, w) and indices of the same shape for :func:`max_unpool`: int64, flat positions
-    in the H x W plane; while a network is exported, places in the window as of :func:`max_pool_place`.
+    in the H x W plane; while a network is exported, places in the window as of :func:`max_pool_place`, and on
+    a GPU too, as uint8, where no gradient is asked for.
     """
 
     def __init__(self, kernel_size: int, ceil_mode: bool = False) -> None:
@@ -138,7 +144,14 @@ class MaxPool(nn.Module):
         if torch.compiler.is_exporting():
             pooled = F.max_pool2d(x, self.kernel_size, stride=2, ceil_mode=self.ceil_mode)
             return pooled, max_pool_place(x, pooled, self.kernel_size)
+        if x.is_cuda and not (torch.is_grad_enabled() and x.requires_grad) and kernels.available(x.device):
+            return kernels.max_pool(x, self.kernel_size, (self.pooled(x.shape[2]), self.pooled(x.shape[3])))
         return F.max_pool2d(x, self.kernel_size, stride=2, ceil_mode=self.ceil_mode, return_indices=True)
+
+    def pooled(self, length: int) -> int:
+        """Height or width of the pooled plane, for that of the plane."""
+        steps = max(length - self.kernel_size, 0) + self.ceil_mode
+        return steps // 2 + 1
 
 
 _WINDOW = 3

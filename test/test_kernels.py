@@ -1,0 +1,67 @@
+"""The GPU's pooling kernels, run by Triton's interpreter: they give what the CPU gives."""
+
+import importlib
+
+import pytest
+import torch
+
+from squeeze_segnet_ros.models import blocks, kernels
+
+
+@pytest.fixture(scope="module")
+def interpreted():
+    pytest.importorskip("triton", reason="Triton, which comes with PyTorch for CUDA, is not installed")
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("TRITON_INTERPRET", "1")
+        yield importlib.reload(kernels)
+    importlib.reload(kernels)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16])
+@pytest.mark.parametrize(
+    ("kernel_size", "ceil_mode", "size"),
+    [(3, True, (13, 18)), (3, True, (12, 7)), (3, False, (9, 33)), (2, False, (8, 10)), (2, True, (7, 9))],
+)
+@pytest.mark.parametrize("memory_format", [torch.channels_last, torch.contiguous_format])
+def test_pooling_and_unpooling_are_those_of_the_cpu(
+    interpreted, dtype, kernel_size, ceil_mode, size, memory_format
+):
+    # Few different values, so that many maxima tie and many windows name the same pixel.
+    image = torch.randint(0, 4, (2, 70, *size), generator=torch.manual_seed(0)).to(dtype)
+    image = image.contiguous(memory_format=memory_format)
+    pool = blocks.MaxPool(kernel_size, ceil_mode)
+    wanted, indices = pool(image.float())
+    pooled, place = interpreted.max_pool(image, kernel_size, tuple(wanted.shape[2:]))
+    assert torch.equal(pooled.float(), wanted)
+    assert torch.equal(place.float(), blocks.max_pool_place(image.float(), wanted, kernel_size))
+    values = torch.rand(wanted.shape, generator=torch.manual_seed(1)).to(dtype)
+    unpooled = interpreted.max_unpool(values.contiguous(memory_format=memory_format), place, size)
+    assert torch.equal(unpooled.float(), blocks.max_unpool(values.float(), indices, size))
+    assert unpooled.dtype == dtype
+
+
+@pytest.mark.parametrize("kernel_size", [2, 3])
+@pytest.mark.parametrize("ceil_mode", [False, True])
+def test_the_pooled_size_is_pytorchs(kernel_size, ceil_mode):
+    pool = blocks.MaxPool(kernel_size, ceil_mode)
+    for length in range(3, 20):
+        assert pool(torch.zeros(1, 1, length, length))[0].shape[2] == pool.pooled(length)
+
+
+def refuse(*_arguments):
+    raise RuntimeError("no C compiler\nat all")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "reason"),
+    [("triton", None, "Triton is not installed: "), ("max_pool", refuse, "(RuntimeError: no C compiler): ")],
+)
+def test_a_triton_that_is_missing_or_broken_is_said_once(name, value, reason, monkeypatch, caplog):
+    monkeypatch.setattr(kernels, "triton", "there")
+    monkeypatch.setattr(kernels, name, value)
+    kernels.available.cache_clear()
+    device = torch.device("cpu")
+    assert not kernels.available(device) and not kernels.available(device)
+    (message,) = [record.message for record in caplog.records]
+    assert reason in message and "\n" not in message
+    kernels.available.cache_clear()
