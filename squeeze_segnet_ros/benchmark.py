@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import argparse
 import ctypes
+import itertools
 import json
+import os
 import platform
 import statistics
 import tempfile
@@ -35,6 +37,7 @@ from squeeze_segnet_ros.engine.fold import fold_batch_norm
 from squeeze_segnet_ros.errors import ConfigError, UnknownModelError, WeightsError
 from squeeze_segnet_ros.labels import CAMVID
 from squeeze_segnet_ros.models import weights
+from squeeze_segnet_ros.training.camvid import SPLITS, load_split
 
 REFERENCE = "squeeze_segnet"
 """The network that times are relative to."""
@@ -87,12 +90,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--rounds", type=int, default=10, help="timed runs of each network [10]")
     parser.add_argument("--only", choices=("networks", "engines"), help="one of the two comparisons [both]")
     parser.add_argument(
-        "--engine-sizes", nargs="+", default=["480x360", "960x720", "1920x1080"], metavar="SIZE",
-        help="sizes for the engines, each with the first batch [480x360 960x720 1920x1080]",
+        "--engine-sizes", nargs="+", default=["480x360", "960x720"], metavar="SIZE",
+        help="sizes for the engines, such as 1920x1080, each with every batch [480x360 960x720]",
     )  # fmt: skip
     parser.add_argument(
-        "--engine-batches", nargs="+", type=int, default=[1, 2, 4, 8], metavar="N",
-        help="batches for the engines, each at the first size [1 2 4 8]",
+        "--engine-batches", nargs="+", type=int, default=[1], metavar="N",
+        help="batches for the engines, such as 1 2 4 8 [1]",
     )  # fmt: skip
     parser.add_argument(
         "--without",
@@ -103,6 +106,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--seconds", type=float, default=10, help="time for each case of the engines [10]")
     parser.add_argument("--weights", type=Path, help="weights of the engines' network [the released ones]")
+    parser.add_argument(
+        "--data", type=Path, default=os.environ.get("CAMVID_ROOT"),
+        help="CamVid root, to compare our labels with those in fp32 [CAMVID_ROOT; none, no comparison]",
+    )  # fmt: skip
+    parser.add_argument("--split", choices=SPLITS, default="val", help="which of CamVid's images [val]")
     parser.add_argument(
         "--output", type=Path, default=Path("build/bench"), help="folder for the results [build/bench]"
     )
@@ -127,9 +135,8 @@ def _compare_engines(args: argparse.Namespace) -> None:
     engines = tuple(engine for engine in available if not engine.name.startswith(tuple(args.without)))
     if not engines:
         raise ConfigError("--without leaves no engine to compare")
-    # Every size with the first batch, every batch with the first size.
-    shapes = [(size, args.engine_batches[0]) for size in sizes]
-    shapes += [(sizes[0], batch) for batch in args.engine_batches[1:]]
+    data = None if args.data is None else load_split(Path(args.data), args.split)
+    shapes = list(itertools.product(sizes, args.engine_batches))
     path = weights.released(REFERENCE) if args.weights is None else args.weights
     measurements = []
     for (height, width), batch in tqdm(shapes, "engines", leave=False):
@@ -139,7 +146,12 @@ def _compare_engines(args: argparse.Namespace) -> None:
             )  # fmt: skip
             measurements += peers.measure(case, engines, args.seconds)
     machine = _machine(device) | {"model": REFERENCE, "threads": torch.get_num_threads()}
-    print(peers.report(measurements, machine, args.output))
+    agreed = None
+    if data is not None:
+        precision = choose_precision("auto", device)
+        images = f"{len(data)} images of CamVid {args.split}"
+        agreed = peers.agreement(REFERENCE, path, str(device), precision, data, images)
+    print(peers.report(measurements, machine, args.output, agreed))
 
 
 def _compare_networks(args: argparse.Namespace) -> None:
