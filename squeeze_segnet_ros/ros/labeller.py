@@ -14,6 +14,7 @@ from rclpy.impl.rcutils_logger import RcutilsLogger
 from sensor_msgs.msg import CompressedImage, Image
 
 from squeeze_segnet_ros.engine import Segmentation, Segmenter, load
+from squeeze_segnet_ros.engine.memory import release_freed_memory
 from squeeze_segnet_ros.engine.segmenter import MIN_SIZE
 from squeeze_segnet_ros.errors import ConfigError, InvalidImageError
 from squeeze_segnet_ros.labels import UNLABELLED, LabelClass
@@ -244,7 +245,11 @@ class Labeller:
         """Tell what the ids mean, when that is new."""
         if self._announced == (segmenter, config.min_confidence):
             return
+        changed = self._announced is not None and self._announced[0] is not segmenter
         self._announced = (segmenter, config.min_confidence)
+        if changed:
+            # Nobody else holds the network that was here before.
+            release_freed_memory()
         stamp = self._clock.now().to_msg()
         for camera in self._cameras:
             camera.publish_label_info(

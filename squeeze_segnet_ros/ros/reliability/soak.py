@@ -141,23 +141,23 @@ def _rows(nodes: Sequence[Observed], sent: Sent, counts: dict[str, dict[str, int
         f"{sent.seconds:.0f} seconds, {len(counts)} cameras of changing size and encoding, raw to one "
         "node, jpeg and png to another; listeners come and go, parameters and weights change"
     )
-    growth = {node.name: _growth([usage.resident / _MB for usage in node.usage]) for node in nodes}
-    fitted = {node.name: _fitted([usage.resident / _MB for usage in node.usage]) for node in nodes}
+    grown = {node.name: growth([usage.resident / _MB for usage in node.usage]) for node in nodes}
+    line = {node.name: fitted([usage.resident / _MB for usage in node.usage]) for node in nodes}
     yield Row(
         f"{did}: resident memory, the median of the last tenth of the time after the warm-up minus that of "
         "the first tenth; and a straight line's growth over the same time",
         f"less than {MEMORY_MB:g} MB of growth",
         "; ".join(
-            f"{node.name}: {growth[node.name]:+.1f} MB, line {fitted[node.name]:+.1f} MB, "
+            f"{node.name}: {grown[node.name]:+.1f} MB, line {line[node.name]:+.1f} MB, "
             f"of {node.usage[-1].resident / _MB:.0f} MB"
             for node in nodes
         ),
-        max(growth.values()) < MEMORY_MB,
-        {f"{name}_mb": value for name, value in growth.items()}
-        | {f"{name}_line_mb": value for name, value in fitted.items()},
+        max(grown.values()) < MEMORY_MB,
+        {f"{name}_mb": value for name, value in grown.items()}
+        | {f"{name}_line_mb": value for name, value in line.items()},
     )
     held = {
-        f"{node.name} {what}": _growth([float(getattr(usage, what)) for usage in node.usage])
+        f"{node.name} {what}": growth([float(getattr(usage, what)) for usage in node.usage])
         for node in nodes
         for what in ("threads", "handles")
     }
@@ -182,14 +182,14 @@ def _after_warm_up(values: Sequence[float]) -> np.ndarray:
     return np.asarray(values[int(WARM_UP * len(values)) :])
 
 
-def _growth(values: Sequence[float]) -> float:
+def growth(values: Sequence[float]) -> float:
     """From the first to the last tenth after the warm-up, by their medians."""
     looked_at = _after_warm_up(values)
     tenth = max(1, len(looked_at) // 10)
     return float(np.median(looked_at[-tenth:]) - np.median(looked_at[:tenth]))
 
 
-def _fitted(values: Sequence[float]) -> float:
+def fitted(values: Sequence[float]) -> float:
     """How much a straight line through all after the warm-up rises; outliers do not bend it (Theil-Sen)."""
     looked_at = _after_warm_up(values)
     blocks = np.array_split(looked_at, min(len(looked_at), 100))
