@@ -145,6 +145,25 @@ def test_a_batch_through_other_networks(files, model):
         assert np.array_equal(labels, net(image))
 
 
+def test_many_sizes_in_turn(segmenter, files):
+    images = [image_of((32 + 4 * i, 40), seed=i) for i in range(10)]
+    first = [segmenter(image) for image in images]
+    assert all(np.array_equal(segmenter(image), labels) for image, labels in zip(images, first, strict=True))
+    alone = ssr.load(weights=files("squeeze_segnet"), device="cpu", precision=segmenter.precision)
+    assert np.array_equal(alone(images[-1]), first[-1])
+
+
+def test_another_number_of_threads_gives_the_same_labels(segmenter):
+    image = image_of()
+    threads = torch.get_num_threads()
+    labels = segmenter(image)
+    try:
+        torch.set_num_threads(1 if threads > 1 else 2)
+        assert (segmenter(image) == labels).mean() > 0.99
+    finally:
+        torch.set_num_threads(threads)
+
+
 def test_an_empty_batch(segmenter):
     assert segmenter([]) == []
 

@@ -28,7 +28,7 @@ same value make a pooling remember another pixel. They also are the ones that ga
 _FIRST_ROUNDED = "fire3"
 """The layer that follows them."""
 _SHAPES = 8
-"""Shapes of its input for which a convolution keeps its weights."""
+"""Shapes of its input for which a convolution keeps its weights in order."""
 _VECTOR = 16
 """Output channels that oneDNN computes at once; an output that is no multiple of it is slower."""
 
@@ -41,12 +41,18 @@ def for_cpu(network: nn.Module, dtype: torch.dtype) -> nn.Module:
         dtype: fp32 or bf16, to compute in.
     """
     network = copy.deepcopy(network)
-    if not torch.backends.mkldnn.is_available():
+    if not _onednn_computes_in(dtype):
         return Plain(network, dtype)
     _fuse_relus(network)
     return (
         _FusedSqueezeSegNet(network, dtype) if isinstance(network, SqueezeSegNet) else Plain(network, dtype)
     )
+
+
+def _onednn_computes_in(dtype: torch.dtype) -> bool:
+    if not torch.backends.mkldnn.is_available():
+        return False
+    return dtype != torch.bfloat16 or torch.ops.mkldnn._is_mkldnn_bf16_supported()
 
 
 class Plain(nn.Module):
@@ -78,21 +84,19 @@ class _Convolution(nn.Module):
         )
         self.kernel_size = convolution.kernel_size
         self.activation = "relu" if relu else "none"
-        self.packed: dict[torch.Size, Tensor] = {}
+        self.packed: dict[tuple[torch.Size, int], Tensor] = {}
 
     def forward(self, x: Tensor) -> Tensor:
-        if x.shape not in self.packed:
-            self._pack(x.shape)
+        key = (x.shape, torch.get_num_threads())
+        if key not in self.packed:
+            # The order in which oneDNN wants the weights depends on both; it would change it in every pass.
+            if len(self.packed) == _SHAPES:
+                self.packed.clear()
+            self.packed[key] = torch.ops.mkldnn._reorder_convolution_weight(
+                self.weight, *self.geometry, list(x.shape)
+            )
         return torch.ops.mkldnn._convolution_pointwise.default(
-            x, self.packed[x.shape], self.bias, *self.geometry, self.activation, [], ""
-        )
-
-    def _pack(self, shape: torch.Size) -> None:
-        """Brings the weights into the order in which oneDNN wants them for ``shape``, once for all passes."""
-        if len(self.packed) == _SHAPES:
-            self.packed.clear()
-        self.packed[shape] = torch.ops.mkldnn._reorder_convolution_weight(
-            self.weight, *self.geometry, list(shape)
+            x, self.packed[key], self.bias, *self.geometry, self.activation, [], ""
         )
 
 

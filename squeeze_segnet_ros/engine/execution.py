@@ -40,6 +40,9 @@ class CpuExecution:
             results = function(*inputs)
             return results, {"upload": 0.0, "network": time.perf_counter() - start, "download": 0.0}
 
+    def free_memory(self) -> None:
+        """Nothing is kept between passes."""
+
 
 @dataclass
 class _Graph:
@@ -95,6 +98,13 @@ class CudaExecution:
                 "download": computed.elapsed_time(downloaded) / 1000,
             }
             return on_host, seconds
+
+    def free_memory(self) -> None:
+        """Gives up the CUDA graphs, whose feature maps no other pass can use, and PyTorch's free blocks."""
+        with self._lock:
+            self._downloading.synchronize()
+            self._graphs.clear()
+        torch.cuda.empty_cache()
 
     def _download(self, result: Tensor) -> Tensor:
         result.record_stream(self._downloading)

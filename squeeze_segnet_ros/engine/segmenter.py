@@ -208,8 +208,7 @@ class Segmenter:
         except torch.OutOfMemoryError as error:
             shortage = str(error).split(". ")[0]
         # Outside of the except block, whose exception would keep the failed pass's tensors alive.
-        if self._device.type == "cuda":
-            torch.cuda.empty_cache()
+        self._execution.free_memory()
         if len(images) == 1:
             height, width = images[0].shape[:2]
             raise DeviceError(
