@@ -123,7 +123,7 @@ class SegnetNode(LifecycleNode):
             return TransitionCallbackReturn.FAILURE
         # rclpy drops the exception of a transition: what is not said here is never heard of.
         except Exception as error:
-            self.trouble = f"{type(error).__name__}: {' '.join(str(error).split())}"
+            self.trouble = _one_line(error)
             self.get_logger().error(self.trouble)
             return TransitionCallbackReturn.ERROR
         self.trouble = None
@@ -249,13 +249,18 @@ class SegnetNode(LifecycleNode):
         """Load a network in another thread; frames are taken on meanwhile, so none is lost."""
         from squeeze_segnet_ros.ros.labeller import load_segmenter
 
-        loaded: list[Segmenter | Exception] = []
+        loaded: list[Segmenter] = []
+        # Texts alone: exceptions would hold on to their frames, and so to the network that runs now, until
+        # Python looks for circles, which it seldom does.
+        reasons = []
 
         def load() -> None:
             try:
                 loaded.append(load_segmenter(config))
+            except SegmentationError as error:
+                reasons.append(str(error))
             except Exception as error:
-                loaded.append(error)
+                reasons.append(_one_line(error))
 
         thread = threading.Thread(target=load, name=LOADER, daemon=True)
         thread.start()
@@ -265,13 +270,10 @@ class SegnetNode(LifecycleNode):
                 self._report_timer.reset()
                 self._publish_diagnostics()
             thread.join(0.005)
-        result = loaded[0] if loaded else ConfigError("the node is shutting down")
-        if isinstance(result, Exception):
-            if not isinstance(result, SegmentationError):
-                result = ConfigError(f"{type(result).__name__}: {' '.join(str(result).split())}")
-            raise result
-        self.get_logger().info(f"switching to {_describe(result)}")
-        return result
+        if not loaded:
+            raise ConfigError(reasons[0] if reasons else "the node is shutting down")
+        self.get_logger().info(f"switching to {_describe(loaded[0])}")
+        return loaded[0]
 
     # Diagnostics
 
@@ -305,3 +307,7 @@ def _describe(segmenter: Segmenter) -> str:
         f"{segmenter.model} ({segmenter.weights.name}, {segmenter.weights_sha256[:12]}) "
         f"on {segmenter.device} in {segmenter.precision}"
     )
+
+
+def _one_line(error: Exception) -> str:
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"
