@@ -6,11 +6,12 @@ decoder (arXiv 1711.05491, section 3.2), and ``max_unpool`` SegNet's upsampling 
 
 from __future__ import annotations
 
+import importlib
+from types import ModuleType
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-
-from squeeze_segnet_ros.models import kernels
 
 
 def conv_bn_relu(in_channels: int, out_channels: int, kernel_size: int) -> nn.Sequential:
@@ -74,7 +75,7 @@ def max_unpool(x: Tensor, indices: Tensor, output_size: tuple[int, int]) -> Tens
     if torch.compiler.is_exporting():
         return unpool_by_place(x, indices, output_size)
     if indices.dtype == torch.uint8:
-        return kernels.max_unpool(x, indices, output_size)
+        return _kernels().max_unpool(x, indices, output_size)
     if x.device.type != "cpu":
         return _max_unpool_by_rank(x, indices, output_size)
     # A CPU walks the windows of a plane in order, so that the later one overwrites the earlier; but PyTorch
@@ -87,6 +88,11 @@ def max_unpool(x: Tensor, indices: Tensor, output_size: tuple[int, int]) -> Tens
         for image, row in _rows_where_runs_meet(values.shape, torch.get_num_threads()):
             _unpool_again(planes[image], values[image], places[image], row)
     return unpooled
+
+
+def _kernels() -> ModuleType:
+    """Only a GPU's user waits until Triton is imported."""
+    return importlib.import_module("squeeze_segnet_ros.models.kernels")
 
 
 def _rows_where_runs_meet(shape: torch.Size, threads: int) -> set[tuple[int, int]]:
@@ -144,8 +150,10 @@ class MaxPool(nn.Module):
         if torch.compiler.is_exporting():
             pooled = F.max_pool2d(x, self.kernel_size, stride=2, ceil_mode=self.ceil_mode)
             return pooled, max_pool_place(x, pooled, self.kernel_size)
-        if x.is_cuda and not (torch.is_grad_enabled() and x.requires_grad) and kernels.available(x.device):
-            return kernels.max_pool(x, self.kernel_size, (self.pooled(x.shape[2]), self.pooled(x.shape[3])))
+        if x.is_cuda and not (torch.is_grad_enabled() and x.requires_grad) and _kernels().available(x.device):
+            return _kernels().max_pool(
+                x, self.kernel_size, (self.pooled(x.shape[2]), self.pooled(x.shape[3]))
+            )
         return F.max_pool2d(x, self.kernel_size, stride=2, ceil_mode=self.ceil_mode, return_indices=True)
 
     def pooled(self, length: int) -> int:
