@@ -71,6 +71,7 @@ def test_package_xml_names_what_the_node_and_the_launch_file_import():
         "openvino",
         "psutil",
         "tensorboard",
+        "triton",
     }
     no_rosdep_key = {"safetensors"}
     modules = imported_modules("squeeze_segnet_ros", "launch") - optional - no_rosdep_key
