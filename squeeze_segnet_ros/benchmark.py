@@ -331,7 +331,9 @@ def _machine(device: torch.device) -> dict[str, Any]:
     if device.type == "cuda":
         described = torch.cuda.get_device_name(device)
     else:
-        described = f"{cpu_name()}, {torch.get_num_threads()} threads"
+        amx, avx = torch.cpu._is_amx_tile_supported(), torch.cpu._is_avx512_bf16_supported()
+        bf16 = "AMX" if amx else "AVX512-BF16, no AMX" if avx else "no instructions for bf16"
+        described = f"{cpu_name()} ({bf16}), {torch.get_num_threads()} threads"
     return {"device": str(device), "device_name": described, "torch": torch.__version__}
 
 
