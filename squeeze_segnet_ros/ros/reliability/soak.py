@@ -22,7 +22,7 @@ from squeeze_segnet_ros.ros.reliability.report import Check, Row
 from squeeze_segnet_ros.ros.reliability.sender import Sent, Stream, sent_by, start_sender
 
 SECONDS, SHORT_SECONDS = 1800.0, 60.0
-WARM_UP = 0.3
+WARM_UP = 0.4
 """After this share of the time memory is looked at: every size, output and parameter has come by then."""
 MEMORY_MB = 5.0
 """By how much a node's resident memory may grow after the warm-up, in 10**6 bytes."""
@@ -38,7 +38,7 @@ STREAMS = {
     ],
 }
 """What the cameras of each transport send, each transport to a node of its own."""
-_EVENT_S = 0.5
+_EVENT_S = 0.25
 _SAMPLE_S = 0.5
 _MB = 1e6
 
