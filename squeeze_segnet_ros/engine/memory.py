@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import ctypes
 import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
-_M_TRIM_THRESHOLD, _M_MMAP_MAX, _M_ARENA_MAX = -1, -4, -8
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_MMAP_MAX, _M_ARENA_MAX = -1, -3, -4, -8
 """Names and numbers of glibc's mallopt."""
+# Only the main arena can hold blocks of any size, and it does so when it may not map them one by one.
+_KEPT = ((_M_TRIM_THRESHOLD, 2**31 - 1), (_M_MMAP_MAX, 0), (_M_ARENA_MAX, 1))
+_SEPARATE = ((_M_MMAP_MAX, 2**16), (_M_MMAP_THRESHOLD, 2**17))
+_state = {"kept": False, "separate": False}
 
 
 def keep_freed_memory() -> bool:
@@ -15,24 +21,39 @@ def keep_freed_memory() -> bool:
 
     Large blocks go back at once by default, so that every frame's feature maps are mapped, and cleared by the
     kernel page by page, anew: a fifth of the time of a frame. It is a setting of the whole process, whose
-    memory stays at its peak. Where the C library is not glibc, nothing happens.
+    memory stays at its peak. Where the C library is not glibc, nothing happens. Within
+    :func:`separate_blocks` it takes effect afterwards.
     """
-    mallopt = _glibc("mallopt")
-    if mallopt is None:
-        return False
-    # Only the main arena can hold blocks of any size, and it does so when it may not map them one by one.
-    settings = ((_M_TRIM_THRESHOLD, 2**31 - 1), (_M_MMAP_MAX, 0), (_M_ARENA_MAX, 1))
-    return all(mallopt(name, value) == 1 for name, value in settings)
+    _state["kept"] = _glibc("mallopt") is not None
+    return _state["kept"] and (_state["separate"] or _set(_KEPT))
+
+
+@contextmanager
+def separate_blocks() -> Iterator[None]:
+    """Every large block gets pages of its own, which go back to the kernel with it: for loading a network.
+
+    What stays of the network would lie between feature maps otherwise. When it goes, it leaves holes that
+    those do not fit into, and the process would grow with each change of the weights.
+    """
+    _state["separate"] = True
+    _set(_SEPARATE)
+    try:
+        yield
+    finally:
+        _state["separate"] = False
+        if _state["kept"]:
+            _set(_KEPT)
 
 
 def release_freed_memory() -> None:
-    """Hands what is free back to the kernel.
-
-    A network that is loaded beside another, which then goes, leaves holes that its own feature maps do not
-    fit into: without this, every change of the weights would let the process grow.
-    """
+    """Hands what is free back to the kernel, as when a network has gone."""
     if malloc_trim := _glibc("malloc_trim"):
         malloc_trim(ctypes.c_size_t(0))
+
+
+def _set(settings: Sequence[tuple[int, int]]) -> bool:
+    mallopt = _glibc("mallopt")
+    return mallopt is not None and all(mallopt(name, value) == 1 for name, value in settings)
 
 
 def _glibc(name: str) -> Any:

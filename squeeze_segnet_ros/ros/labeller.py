@@ -14,7 +14,7 @@ from rclpy.impl.rcutils_logger import RcutilsLogger
 from sensor_msgs.msg import CompressedImage, Image
 
 from squeeze_segnet_ros.engine import Segmentation, Segmenter, load
-from squeeze_segnet_ros.engine.memory import release_freed_memory
+from squeeze_segnet_ros.engine.memory import release_freed_memory, separate_blocks
 from squeeze_segnet_ros.engine.segmenter import MIN_SIZE
 from squeeze_segnet_ros.errors import ConfigError, InvalidImageError
 from squeeze_segnet_ros.labels import UNLABELLED, LabelClass
@@ -275,11 +275,12 @@ def ids_of(shown: Iterable[str], classes: Sequence[LabelClass]) -> tuple[int, ..
 
 def load_segmenter(config: NodeConfig) -> Segmenter:
     """The network of a config, warmed up. Raises SegmentationError with one line that says what is wrong."""
-    segmenter = load(
-        config.model, config.weights or None, config.device, config.precision, config.network_size
-    )
-    ids_of(config.shown_classes, segmenter.classes)
-    # The first pass allocates and tunes; no frame should wait for that.
-    height, width = config.network_size or (360, 480)
-    segmenter.segment(np.zeros((height, width, 3), np.uint8), overlay=True)
+    with separate_blocks():
+        segmenter = load(
+            config.model, config.weights or None, config.device, config.precision, config.network_size
+        )
+        ids_of(config.shown_classes, segmenter.classes)
+        # The first pass allocates and tunes; no frame should wait for that.
+        height, width = config.network_size or (360, 480)
+        segmenter.segment(np.zeros((height, width, 3), np.uint8), overlay=True)
     return segmenter

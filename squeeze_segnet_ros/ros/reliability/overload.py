@@ -8,6 +8,7 @@ from contextlib import ExitStack
 
 import numpy as np
 
+from squeeze_segnet_ros.msg import SegmentationStats
 from squeeze_segnet_ros.ros.reliability.counting import decided, in_words, settled, sum_of
 from squeeze_segnet_ros.ros.reliability.graph import picture
 from squeeze_segnet_ros.ros.reliability.harness import Seen, active_node
@@ -25,6 +26,8 @@ SECONDS, SHORT_SECONDS = 30.0, 4.0
 LATENCY, UNFAIR = 2.0, 0.1
 """What is required: latency in processing times of a batch; how far a camera's share may be from the mean."""
 _STEP = 32
+_START_S = 1.0
+"""Of the frames, whose latency is not looked at: the first batch of each size takes longer."""
 
 
 def run(short: bool) -> Generator[Row]:
@@ -79,7 +82,8 @@ def _rounded(pixels: float) -> int:
 def _rows(
     sent: Sent, counts: list[dict[str, int]], seen: list[Seen], input_size: tuple[int, int], manages: float
 ) -> Generator[Row]:
-    stats = [message for camera in seen for message in camera.stats]
+    stats = sorted((message for camera in seen for message in camera.stats), key=_seconds)
+    stats = [message for message in stats if _seconds(message) >= _seconds(stats[0]) + _START_S]
     ratios = np.array([message.latency / _batch_seconds(message) for message in stats] or [np.inf])
     p50, p99, most = (float(value) for value in np.percentile(ratios, [50, 99, 100]))
     offered = sum(sent.messages.values()) / sent.seconds
@@ -89,7 +93,7 @@ def _rows(
         f"{len(CAMERAS)} cameras of {SIZE[1]}x{SIZE[0]} at {RATE:g} Hz each for {sent.seconds:.0f} s, "
         f"{offered:.0f} frames/s in all; with the network at {input_size[1]}x{input_size[0]} the computer "
         f"manages {manages:.0%} of them when it has nothing else to do: latency from stamp to label of every "
-        "published frame",
+        "published frame after the first second",
         f"under {LATENCY:g} times the processing time of its batch",
         f"{p50:.2f} (p50), {p99:.2f} (p99), {most:.2f} (max) times; {share:.1%} of the frames were labelled",
         most < LATENCY and offered > 0.95 * RATE * len(CAMERAS) and manages < 1.25 * SHARE,
@@ -126,12 +130,17 @@ def _rows(
     )
 
 
-def _batch_seconds(message: object) -> float:
+def _seconds(message: SegmentationStats) -> float:
+    """The stamp."""
+    return float(message.header.stamp.sec + message.header.stamp.nanosec / 1e9)
+
+
+def _batch_seconds(message: SegmentationStats) -> float:
     """Processing time of the batch that a frame was in, by the frame's stats."""
     of_batch = ("upload_time", "network_time", "download_time")
     of_frame = ("decode_time", "publish_time")
     seconds = {name: float(getattr(message, name)) for name in (*of_batch, *of_frame)}
-    size = int(message.batch_size)  # type: ignore[attr-defined]
+    size = int(message.batch_size)
     return sum(seconds[name] for name in of_batch) + size * sum(seconds[name] for name in of_frame)
 
 
