@@ -28,13 +28,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from torch.utils.flop_counter import FlopCounterMode
 from tqdm import tqdm
 
 from squeeze_segnet_ros import models, peers
 from squeeze_segnet_ros.engine.device import PRECISIONS, choose_device, choose_precision
 from squeeze_segnet_ros.engine.fold import fold_batch_norm
 from squeeze_segnet_ros.errors import ConfigError, UnknownModelError, WeightsError
+from squeeze_segnet_ros.floor import measured_rates, work
 from squeeze_segnet_ros.labels import CAMVID
 from squeeze_segnet_ros.models import weights
 from squeeze_segnet_ros.training.camvid import SPLITS, load_split
@@ -138,13 +138,18 @@ def _compare_engines(args: argparse.Namespace) -> None:
     data = None if args.data is None else load_split(Path(args.data), args.split)
     shapes = list(itertools.product(sizes, args.engine_batches))
     path = weights.released(REFERENCE) if args.weights is None else args.weights
+    ours = engines[0].name.removeprefix("ours ")
+    rates = measured_rates(device, PRECISIONS[ours]) if ours in PRECISIONS else None
     measurements = []
     for (height, width), batch in tqdm(shapes, "engines", leave=False):
         with tempfile.TemporaryDirectory() as folder:
             case = peers.Case(
                 REFERENCE, path, str(device), height, width, batch, torch.get_num_threads(), Path(folder)
             )  # fmt: skip
-            measurements += peers.measure(case, engines, args.seconds)
+            measured = peers.measure(case, engines, args.seconds)
+            measurements += measured
+            if rates is not None:
+                measurements += peers.floors(case, measured[0], rates, PRECISIONS[ours])
     machine = _machine(device) | {"model": REFERENCE, "threads": torch.get_num_threads()}
     agreed = None
     if data is not None:
@@ -206,7 +211,8 @@ def compare(
     seconds = _take_turns({name: _ready(name, size, device, precision) for name in timed}, rounds)
     results = []
     for name in names:
-        parameters = sum(parameter.numel() for parameter in _without_memory(name).parameters())
+        with torch.device("meta"):
+            parameters = sum(parameter.numel() for parameter in models.build(name, len(CAMVID)).parameters())
         ratios = [mine / reference for mine, reference in zip(seconds[name], seconds[REFERENCE], strict=True)]
         results.append(
             NetworkResult(
@@ -225,15 +231,7 @@ def compare(
 
 def gflop(name: str, size: tuple[int, int]) -> float:
     """Arithmetic of a network on one image of ``size`` (H, W) in 10**9 operations, an addition being one."""
-    network = _without_memory(name).eval()
-    with FlopCounterMode(display=False) as counter, torch.no_grad():
-        network(torch.empty(1, 3, *size, device="meta"))
-    return counter.get_total_flops() / 1e9
-
-
-def _without_memory(name: str) -> nn.Module:
-    with torch.device("meta"):
-        return models.build(name, len(CAMVID))
+    return work(name, 1, size).flop / 1e9
 
 
 def _released_figures(name: str) -> dict[str, dict[str, float]]:

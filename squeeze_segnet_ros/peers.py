@@ -30,6 +30,7 @@ from torch import Tensor, nn
 from squeeze_segnet_ros.engine import load
 from squeeze_segnet_ros.engine.device import PRECISIONS, choose_device
 from squeeze_segnet_ros.export import LabelsNetwork, labels_network, write_onnx
+from squeeze_segnet_ros.floor import Rates, work
 from squeeze_segnet_ros.models.blocks import MaxPool
 from squeeze_segnet_ros.training.camvid import LabelledImages
 from squeeze_segnet_ros.training.metrics import confusion_matrix, scores
@@ -339,6 +340,25 @@ def _quartiles(values: Sequence[float]) -> list[float]:
     return [median, low, high]
 
 
+def floors(case: Case, ours: Measurement, rates: Rates, dtype: torch.dtype) -> list[Measurement]:
+    """What no engine of ``dtype`` can be faster than on this device, as rows beside the engines'."""
+    if not ours.milliseconds:
+        return []
+    needed = work(case.model, case.batch, (case.height, case.width))
+    least = {
+        "floor: the arithmetic as one matrix product": needed.flop / rates.flop_per_second,
+        "floor: the convolutions' data as one copy": needed.elements
+        * dtype.itemsize
+        / rates.bytes_per_second,
+    }
+    return [
+        Measurement(
+            name, case.title, [1000 * seconds] * 3, [each / (1000 * seconds) for each in ours.milliseconds]
+        )
+        for name, seconds in least.items()
+    ]
+
+
 class _WorkerError(Exception):
     pass
 
@@ -490,7 +510,8 @@ def markdown_table(measurements: Sequence[Measurement], machine: dict[str, Any])
     lines += [
         "Medians of rounds in which the engines take turns, each in a process of its own, with "
         f"{machine['threads']} threads. Same labels: share of pixels with the label of PyTorch eager "
-        "fp32, on blobs of color, where neighboring pixels tie more often than in a photograph.",
+        "fp32, on blobs of color, where neighboring pixels tie more often than in a photograph. Floors: the "
+        "rates of a large matrix product and of a large copy, measured on this device.",
         "",
     ]
     return "\n".join(lines)
@@ -513,7 +534,7 @@ def draw(measurements: Sequence[Measurement], machine: dict[str, Any], path: Pat
         medians = [m.milliseconds[0] / unit for m in rows]
         spread = [[(m.milliseconds[0] - m.milliseconds[1]) / unit for m in rows],
                   [(m.milliseconds[2] - m.milliseconds[0]) / unit for m in rows]]  # fmt: skip
-        colors = ["tab:orange" if m.engine.startswith("ours") else "tab:gray" for m in rows]
+        colors = [_color(m.engine) for m in rows]
         bars = axes.barh([m.engine for m in rows], medians, xerr=spread, color=colors)
         axes.bar_label(bars, [f"{value:.2f}" for value in medians], padding=4)
         axes.set_title(f"{machine['model']}, {case}", fontsize=10)
@@ -522,3 +543,9 @@ def draw(measurements: Sequence[Measurement], machine: dict[str, Any], path: Pat
         axes.margins(x=0.12)
     figure.suptitle(machine["device_name"], fontsize=10)
     figure.savefig(path, dpi=110)
+
+
+def _color(engine: str) -> str:
+    if engine.startswith("floor"):
+        return "tab:blue"
+    return "tab:orange" if engine.startswith("ours") else "tab:gray"
