@@ -162,7 +162,7 @@ def test_a_run_on_train_and_val_says_so_and_claims_no_figures(config, camvid, tm
     assert metadata.figures == {}
 
 
-@pytest.mark.parametrize("optimizer", ["sgd", "adam", "adamw"])
+@pytest.mark.parametrize("optimizer", ["sgd", "adam", "adamw", "muon"])
 def test_a_run_with_every_option_on(config, camvid, tmp_path, optimizer):
     options = {
         "extra_share": 0.5,
@@ -270,7 +270,7 @@ for _ in range(6):
         ({"batch_size": 1}, "batch_size at least 2"),
         ({"data_splits": ["train", "test"]}, "data_splits is 'test': choose train or val"),
         ({"data_splits": []}, "data_splits must name at least one"),
-        ({"optimizer": {"name": "lion"}}, "optimizer: name is 'lion': choose sgd or adam or adamw"),
+        ({"optimizer": {"name": "lion"}}, "optimizer: name is 'lion': choose sgd or adam or adamw or muon"),
         ({"loss": {"hardest_share": 0}}, "loss: hardest_share is 0.0: it is a share above 0"),
         ({"loss": {"class_weights": "equal"}}, "choose median_frequency or inverse_log"),
         ({"augment": {"rare_classes": ["lamp"]}}, "augment: there is no class 'lamp': choose from sky"),

@@ -17,7 +17,7 @@ _MAY_TRAIN = ("train", "val")
 
 @dataclass(frozen=True)
 class OptimizerConfig:
-    """``name`` is sgd, adam or adamw; ``encoder_lr_factor`` scales the rate of what starts from ImageNet."""
+    """``name``: sgd, adam, adamw, muon; ``encoder_lr_factor`` scales the rate of what comes from ImageNet."""
 
     name: str = "adamw"
     lr: float = 2e-3
@@ -27,7 +27,7 @@ class OptimizerConfig:
     clip_norm: float = 0.0
 
     def __post_init__(self) -> None:
-        _check_choice("name", self.name, ("sgd", "adam", "adamw"))
+        _check_choice("name", self.name, ("sgd", "adam", "adamw", "muon"))
 
 
 @dataclass(frozen=True)

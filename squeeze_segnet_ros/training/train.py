@@ -38,6 +38,7 @@ from squeeze_segnet_ros.training.config import TrainConfig
 from squeeze_segnet_ros.training.distillation import Teacher
 from squeeze_segnet_ros.training.evaluate import count_split
 from squeeze_segnet_ros.training.metrics import scores
+from squeeze_segnet_ros.training.optimizer import make_optimizer
 from squeeze_segnet_ros.training.sampling import CropSampler
 from squeeze_segnet_ros.transforms import normalize
 
@@ -147,7 +148,7 @@ class Trainer:
         if start_from:
             weights.load_into(self.network, self.config.model, start_from)
         self.average = copy.deepcopy(self.network).eval()
-        self.optimizer = self._make_optimizer()
+        self.optimizer = make_optimizer(self.network, self.config.optimizer, self.pretrained)
         if self.rank == 0:
             self.output.mkdir(parents=True, exist_ok=True)
             (self.output / "log.csv").unlink(missing_ok=True)
@@ -166,7 +167,7 @@ class Trainer:
         self.network.load_state_dict(state["network"])
         self.average = copy.deepcopy(self.network).eval()
         self.average.load_state_dict(state["average"])
-        self.optimizer = self._make_optimizer()
+        self.optimizer = make_optimizer(self.network, self.config.optimizer, self.pretrained)
         self.optimizer.load_state_dict(state["optimizer"])
         self.generator.set_state(state["generator"].cpu())
         self.step, self.best = state["step"], state["best"]
@@ -272,25 +273,6 @@ class Trainer:
                     average.lerp_(current, 1 - decay)
                 else:
                     average.copy_(current)
-
-    def _make_optimizer(self) -> torch.optim.Optimizer:
-        """Groups: pretrained or new, with weight decay or (biases and norms) without."""
-        config = self.config.optimizer
-        groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
-        for name, parameter in self.network.named_parameters():
-            groups.setdefault((name in self.pretrained, parameter.ndim > 1), []).append(parameter)
-        param_groups = [
-            {
-                "params": parameters,
-                "lr_factor": config.encoder_lr_factor if pretrained else 1.0,
-                "weight_decay": config.weight_decay if decays else 0.0,
-            }
-            for (pretrained, decays), parameters in groups.items()
-        ]
-        if config.name == "sgd":
-            return torch.optim.SGD(param_groups, config.lr, momentum=config.momentum)
-        adam = torch.optim.AdamW if config.name == "adamw" else torch.optim.Adam
-        return adam(param_groups, config.lr, fused=True)
 
     def _evaluate(self, loss: float) -> None:
         """Scores the averaged network on the validation split, logs, and keeps the best (rank 0 only)."""

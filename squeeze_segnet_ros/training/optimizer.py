@@ -1,0 +1,118 @@
+"""The optimizers that a training configuration can name."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from squeeze_segnet_ros.errors import ConfigError
+from squeeze_segnet_ros.training.config import OptimizerConfig
+
+
+class Optimizers:
+    """One or two optimizers of PyTorch that step together, and the kernels that ``torch.optim.Muon`` steps.
+
+    Muon takes matrices only. A kernel (O, I, h, w) is given to it as the matrix (O, I * h * w) that shares
+    its memory, so that a step of the matrix is a step of the kernel.
+
+    Attributes:
+        param_groups: the groups of all optimizers; each has an ``lr`` and an ``lr_factor``.
+    """
+
+    def __init__(
+        self,
+        optimizers: dict[str, torch.optim.Optimizer],
+        kernels: Sequence[tuple[nn.Parameter, Tensor]] = (),
+    ) -> None:
+        self._optimizers = optimizers
+        self._kernels = kernels
+        self.param_groups = [group for each in optimizers.values() for group in each.param_groups]
+
+    def zero_grad(self) -> None:
+        """Forgets the gradients."""
+        for optimizer in self._optimizers.values():
+            optimizer.zero_grad()
+        for kernel, _ in self._kernels:
+            kernel.grad = None
+
+    def step(self) -> None:
+        """Changes the parameters by their gradients; one without a gradient stays."""
+        for kernel, matrix in self._kernels:
+            matrix.grad = None if kernel.grad is None else _as_matrix(kernel.grad, like=kernel)
+        for optimizer in self._optimizers.values():
+            optimizer.step()
+
+    def state_dict(self) -> dict[str, Any]:
+        """The state of each optimizer by its name."""
+        return {name: optimizer.state_dict() for name, optimizer in self._optimizers.items()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Takes over what :meth:`state_dict` gave."""
+        for name, optimizer in self._optimizers.items():
+            optimizer.load_state_dict(state[name])
+
+
+def _as_matrix(tensor: Tensor, like: Tensor) -> Tensor:
+    """(O, I, h, w) as (O, I * h * w), the elements of a row in the order in which ``like`` holds them."""
+    if not like.is_contiguous():
+        tensor = tensor.permute(0, 2, 3, 1)
+    return tensor.reshape(len(tensor), -1)
+
+
+def make_optimizer(network: nn.Module, config: OptimizerConfig, pretrained: Collection[str]) -> Optimizers:
+    """The optimizer of a run; parameters named in ``pretrained`` have their own ``lr_factor``.
+
+    Biases and norms have no weight decay. Muon (https://kellerjordan.github.io/posts/muon) steps the kernels
+    inside the network, AdamW all others: biases, norms, the first convolution and the last. Muon's steps are
+    scaled to the size of AdamW's (arXiv 2502.16982, section 2.2), so that one rate and decay serve both.
+
+    Raises:
+        ConfigError: Muon with a PyTorch that does not have it.
+    """
+    inside = _kernels_inside(network) if config.name == "muon" else set()
+    groups: dict[tuple[bool, bool, bool], list[nn.Parameter]] = {}
+    kernels = []
+    for name, parameter in network.named_parameters():
+        decays = parameter.ndim > 1
+        if name in inside:
+            matrix = nn.Parameter(_as_matrix(parameter.detach(), like=parameter))
+            kernels.append((parameter, matrix))
+            parameter = matrix
+        groups.setdefault((name in inside, name in pretrained, decays), []).append(parameter)
+
+    def of(by_muon: bool) -> list[dict[str, Any]]:
+        return [
+            {
+                "params": parameters,
+                "lr_factor": config.encoder_lr_factor if starts_trained else 1.0,
+                "weight_decay": config.weight_decay if decays else 0.0,
+            }
+            for (is_kernel, starts_trained, decays), parameters in groups.items()
+            if is_kernel == by_muon
+        ]
+
+    if config.name == "sgd":
+        return Optimizers({"sgd": torch.optim.SGD(of(False), config.lr, momentum=config.momentum)})
+    if config.name == "adam":
+        return Optimizers({"adam": torch.optim.Adam(of(False), config.lr, fused=True)})
+    optimizers: dict[str, torch.optim.Optimizer] = {
+        "adamw": torch.optim.AdamW(of(False), config.lr, fused=True)
+    }
+    if kernels:
+        if not hasattr(torch.optim, "Muon"):
+            raise ConfigError(f"optimizer muon needs PyTorch 2.9 or later, this is {torch.__version__}")
+        optimizers["muon"] = torch.optim.Muon(of(True), config.lr, adjust_lr_fn="match_rms_adamw")
+    return Optimizers(optimizers, kernels)
+
+
+def _kernels_inside(network: nn.Module) -> set[str]:
+    """Names of the kernels of all convolutions but the first and the last."""
+    names = [
+        f"{name}.weight"
+        for name, module in network.named_modules()
+        if isinstance(module, (nn.Conv2d, nn.ConvTranspose2d))
+    ]
+    return set(names[1:-1])
