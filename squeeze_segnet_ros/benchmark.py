@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import ctypes
-import itertools
 import json
 import os
 import platform
@@ -43,6 +42,8 @@ REFERENCE = "squeeze_segnet"
 """The network that times are relative to."""
 PAPER_SIZES = {"squeeze_segnet": (2.7, 10.35), "segnet": (29.4, 117.8), "enet": (0.36, 1.5)}
 """Millions of parameters and fp32 MB in Table 2 of arXiv 1711.05491; in its 10.35, one MB has 2**20 bytes."""
+ENGINE_CASES = ["480x360x1", "480x360x2", "480x360x4", "480x360x8", "960x720x1", "1920x1080x1"]
+"""Width, height and batch that the engines are compared on."""
 WARM_UP_ROUNDS = 2
 
 
@@ -90,12 +91,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--rounds", type=int, default=10, help="timed runs of each network [10]")
     parser.add_argument("--only", choices=("networks", "engines"), help="one of the two comparisons [both]")
     parser.add_argument(
-        "--engine-sizes", nargs="+", default=["480x360", "960x720"], metavar="SIZE",
-        help="sizes for the engines, such as 1920x1080, each with every batch [480x360 960x720]",
-    )  # fmt: skip
-    parser.add_argument(
-        "--engine-batches", nargs="+", type=int, default=[1], metavar="N",
-        help="batches for the engines, such as 1 2 4 8 [1]",
+        "--engine-cases", nargs="+", default=ENGINE_CASES, metavar="CASE",
+        help=f"width x height x batch for the engines [{' '.join(ENGINE_CASES)}]",
     )  # fmt: skip
     parser.add_argument(
         "--without",
@@ -127,21 +124,18 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _compare_engines(args: argparse.Namespace) -> None:
-    sizes = [_parse_size(size) for size in args.engine_sizes]
-    if min(args.engine_batches) < 1:
-        raise ConfigError(f"--engine-batches has {min(args.engine_batches)}: give at least 1")
+    shapes = [_parse_case(case) for case in args.engine_cases]
     device = choose_device(args.device)
     available = peers.CPU_ENGINES if device.type == "cpu" else peers.GPU_ENGINES
     engines = tuple(engine for engine in available if not engine.name.startswith(tuple(args.without)))
     if not engines:
         raise ConfigError("--without leaves no engine to compare")
     data = None if args.data is None else load_split(Path(args.data), args.split)
-    shapes = list(itertools.product(sizes, args.engine_batches))
     path = weights.released(REFERENCE) if args.weights is None else args.weights
     ours = engines[0].name.removeprefix("ours ")
     rates = measured_rates(device, PRECISIONS[ours]) if ours in PRECISIONS else None
     measurements = []
-    for (height, width), batch in tqdm(shapes, "engines", leave=False):
+    for height, width, batch in tqdm(shapes, "engines", leave=False):
         with tempfile.TemporaryDirectory() as folder:
             case = peers.Case(
                 REFERENCE, path, str(device), height, width, batch, torch.get_num_threads(), Path(folder)
@@ -192,12 +186,25 @@ def _chosen(arguments: Sequence[str]) -> tuple[str, ...]:
 
 def _parse_size(text: str) -> tuple[int, int]:
     """``480x360`` -> (360, 480)."""
-    width, _, height = text.partition("x")
-    if not (width.isdecimal() and height.isdecimal() and min(int(width), int(height)) >= 32):
+    numbers = text.split("x")
+    if len(numbers) != 2 or not all(map(str.isdecimal, numbers)) or min(map(int, numbers)) < 32:
         raise ConfigError(
             f"--size is '{text}': give width x height of at least 32 pixels each, such as 480x360"
         )
-    return int(height), int(width)
+    return int(numbers[1]), int(numbers[0])
+
+
+def _parse_case(text: str) -> tuple[int, int, int]:
+    """``480x360x4`` -> (360, 480, 4)."""
+    numbers = text.split("x")
+    if len(numbers) != 3 or not all(map(str.isdecimal, numbers)):
+        raise ConfigError(f"--engine-cases has '{text}': give width x height x batch, such as 480x360x4")
+    width, height, batch = map(int, numbers)
+    if min(width, height) < 32 or batch < 1:
+        raise ConfigError(
+            f"--engine-cases has '{text}': width and height are at least 32, the batch at least 1"
+        )
+    return height, width, batch
 
 
 def compare(

@@ -525,9 +525,16 @@ def draw(measurements: Sequence[Measurement], machine: dict[str, Any], path: Pat
     from matplotlib.figure import Figure
 
     cases = list(dict.fromkeys(m.case for m in measurements if m.milliseconds))
-    figure = Figure(figsize=(9, 0.6 + 3.0 * len(cases)), layout="constrained")
+    if not cases:
+        return
+    columns = min(2, len(cases))
+    rows_of_panels = -(-len(cases) // 2)
+    figure = Figure(figsize=(8 * columns, 0.6 + 3.2 * rows_of_panels), layout="constrained")
     FigureCanvasAgg(figure)
-    for axes, case in zip(figure.subplots(len(cases), squeeze=False)[:, 0], cases, strict=True):
+    panels = figure.subplots(rows_of_panels, columns, squeeze=False).flatten()
+    for unused in panels[len(cases) :]:
+        unused.remove()
+    for axes, case in zip(panels, cases, strict=False):
         rows = [m for m in measurements if m.case == case and m.milliseconds][::-1]
         # Against the first engine on a CPU, in milliseconds on a GPU.
         unit = rows[-1].milliseconds[0] if machine["device"] == "cpu" else 1.0

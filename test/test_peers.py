@@ -95,8 +95,9 @@ def test_a_case_gives_every_engine_the_same_images(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--engine-batches", "0"], "--engine-batches has 0"),
-        (["--engine-sizes", "7x7"], "at least 32"),
+        (["--engine-cases", "480x360x1", "480x360x0"], "'480x360x0': width and height are at least 32"),
+        (["--engine-cases", "7x64x1"], "'7x64x1'"),
+        (["--engine-cases", "480x360"], "'480x360': give width x height x batch"),
         (["--data", "nowhere"], "nowhere"),
         (["--without", "ours", "PyTorch", "torch", "ONNX", "OpenVINO"], "leaves no engine"),
     ],
