@@ -46,6 +46,47 @@ with contextlib.suppress(ValueError), separate_blocks():
 print("again", left_behind())
 """
 
+THREADS = """
+import ctypes
+import os
+import sys
+import threading
+
+from squeeze_segnet_ros.engine.memory import share_one_heap
+
+if "one" in sys.argv:
+    assert share_one_heap()
+alive = threading.Barrier(5)
+
+
+def allocate():
+    block = bytearray(10**5)
+    alive.wait(timeout=30)
+
+
+threads = [threading.Thread(target=allocate) for _ in range(4)]
+for thread in threads:
+    thread.start()
+alive.wait(timeout=30)
+libc = ctypes.CDLL(None)
+libc.fdopen.restype = ctypes.c_void_p
+report = os.memfd_create("report")
+stream = ctypes.c_void_p(libc.fdopen(os.dup(report), b"w"))
+libc.malloc_info(0, stream)
+libc.fclose(stream)
+print(os.pread(report, 10**6, 0).count(b"<heap nr="))
+"""
+
+
+def test_threads_share_one_heap_where_they_are_told_to() -> None:
+    def heaps(*arguments: str) -> int:
+        command = [sys.executable, "-c", THREADS, *arguments]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+        return int(done.stdout)
+
+    assert heaps() > 1
+    assert heaps("one") == 1
+
 
 def test_blocks_are_kept_but_those_of_a_network_that_is_loaded() -> None:
     done = subprocess.run(

@@ -12,8 +12,19 @@ _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_MMAP_MAX, _M_ARENA_MAX = -1, -3, -4, -8
 """Names and numbers of glibc's mallopt."""
 # Only the main arena can hold blocks of any size, and it does so when it may not map them one by one.
 _KEPT = ((_M_TRIM_THRESHOLD, 2**31 - 1), (_M_MMAP_MAX, 0), (_M_ARENA_MAX, 1))
+_ONE_HEAP = ((_M_ARENA_MAX, 1),)
 _SEPARATE = ((_M_MMAP_MAX, 2**16), (_M_MMAP_THRESHOLD, 2**17))
 _state = {"kept": False, "separate": False}
+
+
+def share_one_heap() -> bool:
+    """Makes all threads that start from now on share one heap; returns whether the C library took it.
+
+    By default glibc gives new threads heaps of their own, up to eight for each core, and each keeps what its
+    largest frame took: a process whose threads come and go grows for hours. To be called before any library
+    starts threads: a heap that is there stays in use.
+    """
+    return _set(_ONE_HEAP)
 
 
 def keep_freed_memory() -> bool:

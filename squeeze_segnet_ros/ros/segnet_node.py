@@ -23,6 +23,11 @@ def main(arguments: list[str] | None = None) -> int:
     argv = sys.argv if arguments is None else ["segnet_node", *arguments]
     # These imports take a while. A signal that comes meanwhile must find its handler, and rclpy sets up none:
     # its own would end the context before the frames that wait are labelled.
+    from squeeze_segnet_ros.engine.memory import share_one_heap
+
+    # The middleware's threads would come first with heaps of their own.
+    share_one_heap()
+
     import rclpy
     from rclpy.executors import SingleThreadedExecutor
     from rclpy.signals import SignalHandlerOptions
