@@ -16,8 +16,8 @@ from squeeze_segnet_ros.bags import messages, open_bag
 from squeeze_segnet_ros.errors import WeightsError
 from squeeze_segnet_ros.labels import CAMVID
 from squeeze_segnet_ros.models import weights
+from squeeze_segnet_ros.ros.processes import Running
 from squeeze_segnet_ros.ros.reliability.graph import Graph
-from squeeze_segnet_ros.ros.reliability.processes import Running
 from squeeze_segnet_ros.training.metrics import confusion_matrix, scores
 
 BAG = Path(__file__).resolve().parent.parent / "rosbags" / "street_camvid"

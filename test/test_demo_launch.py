@@ -21,7 +21,7 @@ from squeeze_segnet_ros.labels import CAMVID
 from squeeze_segnet_ros.models import weights as weights_files
 from squeeze_segnet_ros.models.weights import WeightsMetadata
 from squeeze_segnet_ros.ros import contact_sheet, demo
-from squeeze_segnet_ros.ros.reliability.processes import Running
+from squeeze_segnet_ros.ros.processes import Running
 from squeeze_segnet_ros.training.metrics import confusion_matrix, scores
 
 FRAMES = 8

@@ -20,8 +20,8 @@ from squeeze_segnet_ros import models
 from squeeze_segnet_ros.bags import BagWriter, messages, open_bag
 from squeeze_segnet_ros.labels import CAMVID
 from squeeze_segnet_ros.models import weights
+from squeeze_segnet_ros.ros.processes import Running
 from squeeze_segnet_ros.ros.reliability.graph import Graph, stamp_of
-from squeeze_segnet_ros.ros.reliability.processes import Running
 
 BAG = Path(__file__).resolve().parent.parent / "rosbags" / "street_camvid"
 FRAMES, INFO = "/camera/front/image_raw/compressed", "/camera/front/camera_info"

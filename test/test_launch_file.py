@@ -15,7 +15,7 @@ pytest.importorskip("rosbags", reason="needs rosbags")
 from squeeze_segnet_ros.bags import BagWriter
 from squeeze_segnet_ros.errors import BagError, ConfigError
 from squeeze_segnet_ros.ros.launching import BagPlan, cameras_in, names_in, parameters_in, plan_bag
-from squeeze_segnet_ros.ros.reliability.processes import Running
+from squeeze_segnet_ros.ros.processes import Running
 
 FRONT, REAR = "/camera/front/image_raw", "/camera/rear/image_raw"
 TRUTH = "/camera/front/label_truth"

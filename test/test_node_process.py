@@ -20,8 +20,8 @@ from sensor_msgs.msg import Image
 
 from squeeze_segnet_ros import models
 from squeeze_segnet_ros.models import weights as weights_files
+from squeeze_segnet_ros.ros.processes import Running
 from squeeze_segnet_ros.ros.reliability.graph import Graph, picture
-from squeeze_segnet_ros.ros.reliability.processes import Running
 
 BEST_EFFORT = ReliabilityPolicy.BEST_EFFORT
 SIGNALS = [signal.SIGINT, signal.SIGTERM]

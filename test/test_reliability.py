@@ -14,9 +14,9 @@ import pytest
 pytest.importorskip("rclpy", reason="needs ROS 2")
 pytest.importorskip("squeeze_segnet_ros.msg", reason="needs the messages: run `make setup`")
 
+from squeeze_segnet_ros.ros.processes import Running, TooLate
 from squeeze_segnet_ros.ros.reliability import bad_frames, faults
 from squeeze_segnet_ros.ros.reliability.__main__ import CHECKS, main
-from squeeze_segnet_ros.ros.reliability.processes import Running, TooLate
 from squeeze_segnet_ros.ros.reliability.report import Check, Row
 
 Rows = Generator[Row]

@@ -11,7 +11,6 @@ import argparse
 import json
 import os
 import signal
-import subprocess
 import sys
 import tempfile
 import threading
@@ -32,7 +31,7 @@ from squeeze_segnet_ros.labels import CAMVID
 from squeeze_segnet_ros.ros import contact_sheet
 from squeeze_segnet_ros.ros.config import COMPRESSED_SUFFIX, output_base
 from squeeze_segnet_ros.ros.launching import BagPlan, plan_bag, use_own_graph
-from squeeze_segnet_ros.ros.reliability.processes import descendants
+from squeeze_segnet_ros.ros.processes import Running, TooLate
 from squeeze_segnet_ros.training.metrics import confusion_matrix, scores
 
 SAMPLE_BAG = Path("rosbags", "street_camvid")
@@ -130,75 +129,47 @@ def choose_rate(bag_path: Path, played: Played, cameras: tuple[str, ...], networ
 # -- the launch -----------------------------------------------------------------------------------------
 
 
-class Launch:
-    """``ros2 launch`` as a subprocess; what it prints goes to a log file. A context manager that ends it."""
+class Launch(Running):
+    """``ros2 launch``; what it prints goes to a log file too. Leaving its context stops it as Ctrl-C does."""
 
     def __init__(self, arguments: dict[str, str], log: Path) -> None:
         command = ["ros2", "launch", "squeeze_segnet_ros", "segnet.launch.py"]
         command += [f"{name}:={value}" for name, value in arguments.items()]
         print("$", " ".join(command))
         try:
-            self._process = subprocess.Popen(
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                text=True,
-                errors="replace",
-                start_new_session=True,
-            )
+            super().__init__(command, log)
         except FileNotFoundError:
             raise ConfigError(
                 "there is no command ros2 here: run `source install/setup.bash` or `make demo`"
             ) from None
-        self._lines: list[str] = []
-        self._log = log
-        self._reader = threading.Thread(target=self._read, name="launch output", daemon=True)
-        self._reader.start()
-
-    def _read(self) -> None:
-        assert self._process.stdout is not None
-        with self._log.open("w") as log:
-            for line in self._process.stdout:
-                log.write(line)
-                log.flush()
-                self._lines.append(line.rstrip())
+        self._log_file = log
 
     def ended(self) -> bool:
         """Whether it has ended; raises LaunchFailed with the reason when that was an error."""
-        code = self._process.poll()
-        if not code:
-            return code is not None
-        self._reader.join(1.0)
-        raise LaunchFailed(
-            f"the launch ended with exit code {code}: {self.reason()} (everything: {self._log})"
-        )
+        if self.is_running():
+            return False
+        if code := self.wait():
+            raise LaunchFailed(
+                f"the launch ended with exit code {code}: {self.reason()} (everything: {self._log_file})"
+            )
+        return True
 
     def reason(self) -> str:
         """The line of its output that tells best what went wrong."""
         for words in (("[FATAL]",), ("[ERROR]", "Error", "error:"), ("[WARN]",)):
-            found = [line for line in self._lines if any(word in line for word in words)]
+            found = [line for line in self.lines if any(word in line for word in words)]
             if found:
                 # Of several, the first is the cause and the others follow from it.
                 return " ".join(found[0].split())
-        return next((line for line in reversed(self._lines) if line.strip()), "it printed nothing")
+        return next((line for line in reversed(self.lines) if line.strip()), "it printed nothing")
 
-    def __enter__(self) -> Launch:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._process.poll() is not None:
-            return
-        started = descendants(self._process.pid)
-        with suppress(ProcessLookupError):
-            self._process.send_signal(signal.SIGINT)
-        try:
-            self._process.wait(_END_S)
-        except subprocess.TimeoutExpired:
-            for pid in {*started, *descendants(self._process.pid), self._process.pid}:
-                with suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
-            self._process.wait()
+    def __exit__(self, *exception: Any) -> None:
+        if self.is_running():
+            with suppress(ProcessLookupError):
+                self.send(signal.SIGINT)
+            with suppress(TooLate):
+                self.wait(_END_S)
+        super().__exit__(*exception)
 
 
 # -- looking at it from outside -------------------------------------------------------------------------

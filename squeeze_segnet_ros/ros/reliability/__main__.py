@@ -11,6 +11,7 @@ from pathlib import Path
 
 from squeeze_segnet_ros.errors import ConfigError, SegmentationError
 from squeeze_segnet_ros.ros.launching import use_own_graph
+from squeeze_segnet_ros.ros.processes import TooLate
 from squeeze_segnet_ros.ros.reliability import (
     bad_frames,
     faults,
@@ -20,7 +21,6 @@ from squeeze_segnet_ros.ros.reliability import (
     six_cameras,
     soak,
 )
-from squeeze_segnet_ros.ros.reliability.processes import TooLate
 from squeeze_segnet_ros.ros.reliability.report import Check, Row
 
 CHECKS: tuple[Check, ...] = (

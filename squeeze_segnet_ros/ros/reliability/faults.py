@@ -20,6 +20,7 @@ import yaml
 from sensor_msgs.msg import CompressedImage, Image
 
 from squeeze_segnet_ros.ros.config import COMPRESSED_SUFFIX, output_base
+from squeeze_segnet_ros.ros.processes import Running, TooLate, descendants, peak_resident
 from squeeze_segnet_ros.ros.reliability.bad_frames import jpeg_declaring
 from squeeze_segnet_ros.ros.reliability.graph import Graph, Stamp, picture, stamp_of_header
 from squeeze_segnet_ros.ros.reliability.harness import (
@@ -33,7 +34,6 @@ from squeeze_segnet_ros.ros.reliability.harness import (
     start_node,
     until_labelled,
 )
-from squeeze_segnet_ros.ros.reliability.processes import Running, TooLate, descendants, peak_resident
 from squeeze_segnet_ros.ros.reliability.report import Check, Row
 from squeeze_segnet_ros.ros.reliability.sender import Stream, encoded, sent_by, start_sender
 

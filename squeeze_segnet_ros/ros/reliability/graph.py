@@ -23,7 +23,7 @@ from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Header
 
 from squeeze_segnet_ros.ros.config import COMPRESSED_SUFFIX, camera_info_topic
-from squeeze_segnet_ros.ros.reliability.processes import TooLate
+from squeeze_segnet_ros.ros.processes import TooLate
 
 PATIENCE = 60.0
 """Seconds; an order of magnitude more than anything that is waited for takes."""

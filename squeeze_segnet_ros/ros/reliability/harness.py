@@ -13,8 +13,8 @@ from sensor_msgs.msg import Image
 
 from squeeze_segnet_ros.msg import SegmentationStats
 from squeeze_segnet_ros.ros.config import NodeConfig, output_base
+from squeeze_segnet_ros.ros.processes import PATIENCE, Running, TooLate
 from squeeze_segnet_ros.ros.reliability.graph import Graph, Stamp, stamp_of
-from squeeze_segnet_ros.ros.reliability.processes import PATIENCE, Running, TooLate
 
 FRONT = NodeConfig().cameras[0]
 EVERYTHING = QoSProfile(depth=1000)

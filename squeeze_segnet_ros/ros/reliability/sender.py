@@ -22,8 +22,8 @@ from rclpy.qos import QoSProfile
 from sensor_msgs.msg import CompressedImage, Image
 
 from squeeze_segnet_ros.ros.config import COMPRESSED_SUFFIX
+from squeeze_segnet_ros.ros.processes import PATIENCE, Running, TooLate
 from squeeze_segnet_ros.ros.reliability.graph import picture
-from squeeze_segnet_ros.ros.reliability.processes import PATIENCE, Running, TooLate
 
 PICTURES = 16
 """Different pictures of a size and encoding; they take turns, so that no camera looks frozen."""

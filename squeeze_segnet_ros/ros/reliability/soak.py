@@ -14,10 +14,10 @@ from tqdm import tqdm
 from squeeze_segnet_ros.models import weights
 from squeeze_segnet_ros.msg import SegmentationStats
 from squeeze_segnet_ros.ros.config import COMPRESSED_SUFFIX, output_base
+from squeeze_segnet_ros.ros.processes import Running, Usage
 from squeeze_segnet_ros.ros.reliability.counting import decided, in_words, settled, sum_of
 from squeeze_segnet_ros.ros.reliability.graph import Graph
 from squeeze_segnet_ros.ros.reliability.harness import start_node
-from squeeze_segnet_ros.ros.reliability.processes import Running, Usage
 from squeeze_segnet_ros.ros.reliability.report import Check, Row
 from squeeze_segnet_ros.ros.reliability.sender import Sent, Stream, sent_by, start_sender
 

@@ -9,9 +9,9 @@ import subprocess
 import threading
 import time
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from squeeze_segnet_ros.errors import SegmentationError
 
@@ -31,10 +31,22 @@ class Usage(NamedTuple):
     handles: int
 
 
-class Running:
-    """A process in a session of its own, and what it prints on both streams. Leaving its context ends it."""
+_Running = TypeVar("_Running", bound="Running")
 
-    def __init__(self, command: Sequence[str | Path], **environment: str) -> None:
+
+class Running:
+    """A process in a session of its own, and what it prints on both streams. Leaving its context ends it.
+
+    Args:
+        command: the program and its arguments.
+        log: a file that everything printed goes to as well.
+        environment: variables that are set for it beside those of this process.
+
+    Raises:
+        FileNotFoundError: there is no such program.
+    """
+
+    def __init__(self, command: Sequence[str | Path], log: Path | None = None, /, **environment: str) -> None:
         self._process = subprocess.Popen(
             [str(part) for part in command],
             stdout=subprocess.PIPE,
@@ -46,10 +58,11 @@ class Running:
             env=os.environ | environment,
         )
         self.lines: list[str] = []
+        self._log = log
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 
-    def __enter__(self) -> Running:
+    def __enter__(self: _Running) -> _Running:
         return self
 
     def __exit__(self, *_: Any) -> None:
@@ -61,8 +74,12 @@ class Running:
 
     def _read(self) -> None:
         assert self._process.stdout is not None
-        for line in self._process.stdout:
-            self.lines.append(line.rstrip("\n"))
+        with nullcontext() if self._log is None else self._log.open("w") as log:
+            for line in self._process.stdout:
+                self.lines.append(line.rstrip("\n"))
+                if log is not None:
+                    log.write(line)
+                    log.flush()
 
     @property
     def pid(self) -> int:
