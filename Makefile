@@ -15,7 +15,7 @@ test: setup
 
 bench: setup
 	@$(run) python3 -m pip install --quiet --disable-pip-version-check -r underlay/peers.txt -c underlay/requirements/python.txt
-	@$(run) python3 -m squeeze_segnet_ros benchmark --output build/bench
+	@$(run) python3 -m squeeze_segnet_ros benchmark --output build/bench $(ARGS)
 
 lint: setup
 	@$(run) && ruff check . && ruff format --check . && mypy
