@@ -83,6 +83,13 @@ def test_goes_on_from_its_state(name):
         torch.testing.assert_close(one, two)
 
 
+def test_the_state_of_another_optimizer_is_refused():
+    network = a_network()
+    other = make_optimizer(network, OptimizerConfig("sgd"), pretrained=()).state_dict()
+    with pytest.raises(ConfigError, match="a run with sgd, the configuration has adamw and muon"):
+        make_optimizer(network, MUON, pretrained=()).load_state_dict(other)
+
+
 def test_an_old_pytorch_is_told(monkeypatch):
     monkeypatch.delattr(torch.optim, "Muon")
     with pytest.raises(ConfigError, match=r"muon needs PyTorch 2\.9 or later"):

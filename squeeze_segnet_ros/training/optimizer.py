@@ -50,7 +50,14 @@ class Optimizers:
         return {name: optimizer.state_dict() for name, optimizer in self._optimizers.items()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Takes over what :meth:`state_dict` gave."""
+        """Takes over what :meth:`state_dict` gave.
+
+        Raises:
+            ConfigError: the state is that of other optimizers.
+        """
+        if set(state) != set(self._optimizers):
+            there, here = (" and ".join(sorted(map(str, each))) for each in (state, self._optimizers))
+            raise ConfigError(f"the checkpoint is of a run with {there}, the configuration has {here}")
         for name, optimizer in self._optimizers.items():
             optimizer.load_state_dict(state[name])
 
