@@ -1,5 +1,7 @@
 """The least time for a network: its work counted as by hand, and the rates that it is divided by."""
 
+import itertools
+
 import pytest
 import torch
 
@@ -27,10 +29,20 @@ def test_work_grows_with_the_batch_and_weights_do_not():
     assert 4 * one.elements - 3 * convolutions <= four.elements < 4 * one.elements
 
 
-def test_rates_are_those_of_a_machine():
-    rates = measured_rates(torch.device("cpu"), torch.float32)
-    assert 1e8 < rates.flop_per_second < 1e15
-    assert 1e8 < rates.bytes_per_second < 1e14
+def test_a_rate_is_that_of_the_fastest_try(monkeypatch):
+    def rates(*seconds):
+        """With a clock by which the tries take so long, in turn."""
+        steps = itertools.chain.from_iterable((1.0, each) for each in itertools.cycle(seconds))
+        readings = itertools.accumulate(steps)
+        monkeypatch.setattr("time.perf_counter", lambda: next(readings))
+        return measured_rates(torch.device("cpu"), torch.float32)
+
+    one, half = rates(1.0), rates(2.0, 0.5, 4.0)
+    assert half.flop_per_second == 2 * one.flop_per_second
+    assert half.bytes_per_second == 2 * one.bytes_per_second
+    # By a clock on which every try takes a second, a rate is the work: whole cubes, whole buffers.
+    assert round((one.flop_per_second / 2) ** (1 / 3)) ** 3 * 2 == one.flop_per_second
+    assert one.bytes_per_second % 2 == 0
 
 
 def test_floors_stand_beside_the_engines(tmp_path):

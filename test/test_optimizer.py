@@ -41,9 +41,8 @@ def test_muon_steps_the_kernels_inside_as_matrices(memory_format):
         change = (network[i].weight - before[i].weight * (1 - 0.01 * 0.1)).flatten(1)
         scale = 0.01 * 0.2 * max(change.shape) ** 0.5
         # What makes it Muon: a step has singular values that are almost alike.
-        assert (
-            torch.linalg.svdvals(change / scale).clamp(0.5, 1.5).equal(torch.linalg.svdvals(change / scale))
-        )
+        alike = torch.linalg.svdvals(change / scale)
+        assert alike.min() > 0.5 and alike.max() < 1.5
     for i in (0, 4):
         change = network[i].weight - before[i].weight * (1 - 0.01 * 0.1)
         torch.testing.assert_close(change.abs(), torch.full_like(change, 0.01), rtol=0.01, atol=0)
