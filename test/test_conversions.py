@@ -139,12 +139,21 @@ def jpeg_bomb() -> bytes:
         (encoded(".jpg")[:30], "JPEG of 30 bytes is cut off or damaged"),
         (b"\xff\xd8\xff" + bytes(50), "JPEG of 53 bytes is cut off or damaged"),
         (encoded(".png")[:60] + bytes(40) + encoded(".png")[100:], "64x48"),
+        (
+            encoded(".png")[:33] + struct.pack(">I", 2**30) + encoded(".png")[37:],
+            "64x48 PNG is cut off or damaged: a chunk declares 1073741824 bytes",
+        ),
     ],
 )
 def test_damaged_and_absurd_pictures_are_refused(data: bytes, words: str) -> None:
     with pytest.raises(InvalidImageError) as caught:
         decode(data)
     assert words in str(caught.value)
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jpg"])
+def test_what_follows_a_picture_does_not_matter(suffix: str) -> None:
+    np.testing.assert_array_equal(decode(encoded(suffix) + b"\x7f" * 40).pixels, decode(encoded(suffix)).pixels)
 
 
 def test_a_damaged_picture_that_can_be_decoded_says_so_and_prints_nothing(capfd) -> None:

@@ -13,6 +13,8 @@ from squeeze_segnet_ros.ros import overheard
 from squeeze_segnet_ros.ros.config import MAX_PIXELS
 
 _PNG_START = b"\x89PNG\r\n\x1a\n"
+_PNG_CHUNK = 12
+"""Bytes of a chunk's length, type and checksum, around its data."""
 _JPEG_START = b"\xff\xd8\xff"
 # Start-of-frame markers carry the size. C4, C8 and CC among them mean something else.
 _JPEG_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
@@ -84,9 +86,21 @@ def declared_size(data: bytes, max_pixels: int = MAX_PIXELS) -> tuple[int, int]:
 
 
 def _png_size(data: bytes) -> tuple[int, int]:
+    """Width and height, once no chunk was found that declares more bytes than there are.
+
+    OpenCV allocates what a chunk declares, up to gigabytes, before it reads the chunk.
+    """
     if len(data) < 33 or data[12:16] != b"IHDR":
         raise InvalidImageError(f"PNG of {len(data)} bytes has no header")
     width, height = struct.unpack_from(">II", data, 16)
+    at = len(_PNG_START)
+    while at + _PNG_CHUNK <= len(data) and data[at + 4 : at + 8] != b"IEND":
+        length, left = struct.unpack_from(">I", data, at)[0], len(data) - at - _PNG_CHUNK
+        if length > left:
+            raise InvalidImageError(
+                f"{width}x{height} PNG is cut off or damaged: a chunk declares {length} bytes, {left} are left"
+            )
+        at += _PNG_CHUNK + length
     return width, height
 
 

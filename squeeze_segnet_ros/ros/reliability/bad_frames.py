@@ -33,7 +33,7 @@ from squeeze_segnet_ros.ros.reliability.harness import (
 )
 from squeeze_segnet_ros.ros.reliability.report import Check, Row
 
-MESSAGES, SHORT_MESSAGES = 10_000, 400
+MESSAGES, SHORT_MESSAGES = 20_000, 400
 """Bad and odd messages of both transports together."""
 MEMORY_MB = 5.0
 """By how much the node's resident memory may grow after the warm-up, in 10**6 bytes."""
@@ -213,6 +213,12 @@ def png_declaring(data: bytes, width: int, height: int) -> bytes:
     return data[:12] + header + struct.pack(">I", zlib.crc32(header)) + data[33:]
 
 
+def _png_with_lying_chunk(rng: np.random.Generator) -> bytes:
+    """A PNG whose second chunk says that it is a gigabyte or two long."""
+    data = _png(rng)
+    return data[:33] + struct.pack(">I", int(rng.integers(2**30, 2**31))) + data[37:]
+
+
 def _size(rng: np.random.Generator) -> tuple[int, int]:
     return int(rng.integers(33, 400)), int(rng.integers(33, 300))
 
@@ -252,6 +258,9 @@ COMPRESSED: Mapping[str, Kind] = {
         Fate.REFUSED,
         lambda rng: _compressed(png_declaring(_png(rng), _HUGE, _HUGE), "png"),
         f"PNG declares {_HUGE}x{_HUGE}",
+    ),
+    "PNG with a chunk that declares gigabytes": Kind(
+        Fate.REFUSED, lambda rng: _compressed(_png_with_lying_chunk(rng), "png"), "a chunk declares"
     ),
     "JPEG of zero size": Kind(
         Fate.REFUSED, lambda rng: _compressed(jpeg_declaring(_jpeg(rng), 48, 0)), "JPEG declares"
