@@ -98,7 +98,8 @@ def _png_size(data: bytes) -> tuple[int, int]:
         length, left = struct.unpack_from(">I", data, at)[0], len(data) - at - _PNG_CHUNK
         if length > left:
             raise InvalidImageError(
-                f"{width}x{height} PNG is cut off or damaged: a chunk declares {length} bytes, {left} are left"
+                f"{width}x{height} PNG is cut off or damaged: "
+                f"a chunk declares {length} bytes, {left} are left"
             )
         at += _PNG_CHUNK + length
     return width, height

@@ -83,9 +83,11 @@ def _rows(
     sent: Sent, counts: list[dict[str, int]], seen: list[Seen], input_size: tuple[int, int], manages: float
 ) -> Generator[Row]:
     stats = sorted((message for camera in seen for message in camera.stats), key=_seconds)
-    stats = [message for message in stats if _seconds(message) >= _seconds(stats[0]) + _START_S]
-    ratios = np.array([message.latency / _batch_seconds(message) for message in stats] or [np.inf])
-    p50, p99, most = (float(value) for value in np.percentile(ratios, [50, 99, 100]))
+    # Nothing replaces the last frame of each camera while it waits: the load has ended then.
+    start, end = _seconds(stats[0]) + _START_S, _seconds(stats[-1]) - 1 / RATE
+    under_load = [message for message in stats if start <= _seconds(message) < end]
+    p50, p99, most = (float(value) for value in np.percentile(_batches(under_load), [50, 99, 100]))
+    last = max(_batches([message for message in stats if _seconds(message) >= end]))
     offered = sum(sent.messages.values()) / sent.seconds
     labelled = [camera["labelled"] for camera in counts]
     share = sum(labelled) / sum(sent.messages.values())
@@ -93,18 +95,20 @@ def _rows(
         f"{len(CAMERAS)} cameras of {SIZE[1]}x{SIZE[0]} at {RATE:g} Hz each for {sent.seconds:.0f} s, "
         f"{offered:.0f} frames/s in all; with the network at {input_size[1]}x{input_size[0]} the computer "
         f"manages {manages:.0%} of them when it has nothing else to do: latency from stamp to label of every "
-        "published frame after the first second",
+        "published frame but those of the first second and the last of each camera",
         f"under {LATENCY:g} times the processing time of its batch",
-        f"{p50:.2f} (p50), {p99:.2f} (p99), {most:.2f} (max) times; {share:.1%} of the frames were labelled",
+        f"{p50:.2f} (p50), {p99:.2f} (p99), {most:.2f} (max) times, {last:.2f} for the last ones; "
+        f"{share:.1%} of the frames were labelled",
         most < LATENCY and offered > 0.95 * RATE * len(CAMERAS) and manages < 1.25 * SHARE,
         {
             "latency_p50": p50,
             "latency_p99": p99,
             "latency_max": most,
+            "latency_last": last,
             "offered_hz": offered,
             "manages": manages,
             "labelled_share": share,
-            "batch_mean": float(np.mean([message.batch_size for message in stats] or [0])),
+            "batch_mean": float(np.mean([message.batch_size for message in under_load] or [0])),
         },
     )
     total = sum_of(counts)
@@ -128,6 +132,11 @@ def _rows(
         unfair <= UNFAIR,
         {"unfair": unfair},
     )
+
+
+def _batches(stats: list[SegmentationStats]) -> list[float]:
+    """Latency of each frame in processing times of its batch; infinite where there is no frame."""
+    return [message.latency / _batch_seconds(message) for message in stats] or [np.inf]
 
 
 def _seconds(message: SegmentationStats) -> float:
