@@ -195,7 +195,11 @@ class Trainer:
         if self.world_size > 1:
             step_network = nn.parallel.DistributedDataParallel(self.network)
         bar = tqdm(
-            total=self.config.steps, initial=self.step, unit="step", disable=self.rank != 0, mininterval=2
+            total=self.config.steps,
+            initial=self.step,
+            unit="step",
+            disable=self.rank != 0,
+            mininterval=2 if sys.stderr.isatty() else 60,
         )
         running = 0.0
         with self._stop_on_signals():

@@ -39,7 +39,7 @@ class Graph:
         self.target = node
         self._context = Context()
         self._context.init()
-        self._node = Node("observer", context=self._context)
+        self._node = Node("observer_of" + node.replace("/", "_"), context=self._context)
         self._executor = SingleThreadedExecutor(context=self._context)
         self._executor.add_node(self._node)
         self._thread = threading.Thread(target=self._spin)
