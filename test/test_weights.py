@@ -12,6 +12,7 @@ from squeeze_segnet_ros.errors import UnknownModelError, WeightsError
 from squeeze_segnet_ros.labels import CAMVID
 from squeeze_segnet_ros.models import weights
 
+RELEASED = ("squeeze_segnet", "enet", "segnet_basic")
 TENSOR = {"dtype": "F32", "shape": [4], "data_offsets": [0, 16]}
 
 
@@ -40,6 +41,16 @@ def test_round_trip_in_fp16(file):
 
 def test_a_released_file_fits_the_repository(file):
     assert file.stat().st_size < 6_000_000
+
+
+@pytest.mark.parametrize("model", RELEASED)
+def test_released_weights_fit_their_network_and_name_their_figures(model):
+    path = weights.released(model)
+    metadata = weights.load_into(models.build(model), model, path)
+    assert path.stat().st_size <= 6_000_000
+    assert metadata.label_set == CAMVID
+    assert metadata.trained_on
+    assert 0.5 < metadata.figures["camvid/test"]["class_average_accuracy"] < 1
 
 
 def test_missing_file(tmp_path):

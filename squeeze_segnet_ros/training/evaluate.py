@@ -157,7 +157,8 @@ def _draw_frames(segmenter: Segmenter, data: LabelledImages, chosen: list[int], 
     for i in chosen:
         image = data.images[i].permute(1, 2, 0).numpy()
         rows.append(np.hstack([image, palette[data.labels[i].numpy()], palette[segmenter(image)]]))
-    cv2.imwrite(str(path), cv2.cvtColor(np.vstack(rows), cv2.COLOR_RGB2BGR))
+    shown = cv2.cvtColor(np.vstack(rows), cv2.COLOR_RGB2BGR)
+    cv2.imwrite(str(path), shown, [cv2.IMWRITE_JPEG_QUALITY, 80])
 
 
 @torch.inference_mode()
