@@ -29,6 +29,12 @@ def complaints(lines, clock):
     return Complaints(lines.append, clock)
 
 
+def test_what_a_decoder_says_makes_no_new_kind(complaints, lines):
+    for words in ("libpng error: IDAT: CRC error", "libpng error: bad adaptive filter value"):
+        complaints.tell("/camera", ValueError(f"its data is damaged ({words})"))
+    assert lines == ["/camera: its data is damaged (libpng error: IDAT: CRC error)"]
+
+
 def test_a_kind_is_told_once_in_a_period_with_how_often_it_came(complaints, lines, clock):
     for width in range(100):
         complaints.tell("/camera", ValueError(f"the image is {width}x0:\nexpected more"))

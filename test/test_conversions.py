@@ -131,8 +131,8 @@ def jpeg_bomb() -> bytes:
     [
         (b"", "starts with nothing: expected JPEG"),
         (b"GIF89a" + bytes(100), "starts with 47 49 46 38"),
-        (png_bomb(), f"PNG declares 60000x60000: expected 1 to {MAX_PIXELS} pixels"),
-        (jpeg_bomb(), f"JPEG declares 60000x60000: expected 1 to {MAX_PIXELS} pixels"),
+        (png_bomb(), f"PNG declares 60000x60000: expected at most {MAX_PIXELS} pixels"),
+        (jpeg_bomb(), f"JPEG declares 60000x60000: expected at most {MAX_PIXELS} pixels"),
         (encoded(".png")[:-40], "cut off"),
         (encoded(".jpg")[:-40], "cut off"),
         (encoded(".png")[:20], "PNG of 20 bytes has no header"),
@@ -183,7 +183,7 @@ def test_images_may_have_no_more_pixels_than_asked_for() -> None:
     for each in (raw, compressed):
         assert conversions.pixels_of(each, 48 * 64).array.shape == (48, 64, 3)
         with pytest.raises(
-            InvalidImageError, match=r"64x48: expected 1 to 3071 pixels \(parameter max_pixels\)"
+            InvalidImageError, match=r"64x48: expected (1 to|at most) 3071 pixels \(parameter max_pixels\)"
         ):
             conversions.pixels_of(each, 48 * 64 - 1)
 

@@ -11,8 +11,9 @@ PERIOD = 5.0
 LINES = 20
 """Lines of all kinds together within a period: what a camera makes up has no end of kinds."""
 _LENGTH = 300
-# What differs from frame to frame of the same trouble: figures, and what the message itself brought.
-_VARIABLE = re.compile(r"""\d+|'[^']*'|"[^"]*"|\[[^]]*\]""")
+# What differs from frame to frame of the same trouble: figures, what the message itself brought, and, in
+# brackets, what a decoder says of it.
+_VARIABLE = re.compile(r"""\d+|'[^']*'|"[^"]*"|\[[^]]*\]|\([^)]*\)""")
 
 
 class Complaints:

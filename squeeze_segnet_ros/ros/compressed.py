@@ -74,9 +74,11 @@ def declared_size(data: bytes, max_pixels: int = MAX_PIXELS) -> tuple[int, int]:
         raise InvalidImageError(
             f"compressed picture starts with {start}: expected JPEG (ff d8 ff) or PNG (89 50 4e 47)"
         )
-    if not 0 < width * height <= max_pixels:
+    if not width * height:
+        raise InvalidImageError(f"{kind} declares {width}x{height}: there are no pixels")
+    if width * height > max_pixels:
         raise InvalidImageError(
-            f"{kind} declares {width}x{height}: expected 1 to {max_pixels} pixels (parameter max_pixels)"
+            f"{kind} declares {width}x{height}: expected at most {max_pixels} pixels (parameter max_pixels)"
         )
     if not complete:
         raise InvalidImageError(

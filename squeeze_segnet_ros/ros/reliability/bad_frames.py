@@ -263,10 +263,10 @@ COMPRESSED: Mapping[str, Kind] = {
         Fate.REFUSED, lambda rng: _compressed(_png_with_lying_chunk(rng), "png"), "a chunk declares"
     ),
     "JPEG of zero size": Kind(
-        Fate.REFUSED, lambda rng: _compressed(jpeg_declaring(_jpeg(rng), 48, 0)), "JPEG declares"
+        Fate.REFUSED, lambda rng: _compressed(jpeg_declaring(_jpeg(rng), 48, 0)), "no pixels"
     ),
     "PNG of zero size": Kind(
-        Fate.REFUSED, lambda rng: _compressed(png_declaring(_png(rng), 0, 48)), "PNG declares"
+        Fate.REFUSED, lambda rng: _compressed(png_declaring(_png(rng), 0, 48)), "no pixels"
     ),
     "JPEG that declares another size": Kind(
         Fate.EITHER, lambda rng: _compressed(jpeg_declaring(_jpeg(rng), *_size(rng)))
