@@ -84,7 +84,8 @@ def _rows(
 ) -> Generator[Row]:
     stats = sorted((message for camera in seen for message in camera.stats), key=_seconds)
     # Nothing replaces the last frame of each camera while it waits: the load has ended then.
-    start, end = _seconds(stats[0]) + _START_S, _seconds(stats[-1]) - 1 / RATE
+    stamps = [_seconds(message) for message in stats] or [0.0]
+    start, end = stamps[0] + _START_S, stamps[-1] - 1 / RATE
     under_load = [message for message in stats if start <= _seconds(message) < end]
     p50, p99, most = (float(value) for value in np.percentile(_batches(under_load), [50, 99, 100]))
     last = max(_batches([message for message in stats if _seconds(message) >= end]))
