@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
+
+import pytest
+import torch
 from networks_base import LearningCheck, NetworkTests
 from torch import nn
 
@@ -15,6 +19,23 @@ class TestSqueezeSegNet(NetworkTests):
     name = "squeeze_segnet"
     parameters = 2.7e6  # arXiv 1711.05491, table 2
     learning = LearningCheck((48, 64), "adamw", 2e-2, 140)
+
+
+@pytest.mark.parametrize("name", ["squeeze_segnet", "squeeze_segnet_v11"])
+@pytest.mark.parametrize("size", [(48, 64), (49, 63)])
+def test_squeeze_segnet_averages_its_scores(name: str, size: tuple[int, int]) -> None:
+    network = models.build(name).eval()
+    deconvolved = []
+    network.inverse_conv1.register_forward_hook(lambda _module, _inputs, output: deconvolved.append(output))
+    with torch.no_grad():
+        logits = network(torch.rand(2, 3, *size))
+    height, width = size
+    # The image's first pixel is the third row and column of the deconvolution's output.
+    around = [
+        deconvolved[0][:, :, y : y + height, x : x + width]
+        for y, x in itertools.product((1, 2, 3), (1, 2, 3))
+    ]
+    torch.testing.assert_close(logits, torch.stack(around).mean(0))
 
 
 class TestSqueezeSegNetV11(NetworkTests):

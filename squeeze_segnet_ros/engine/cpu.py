@@ -2,7 +2,8 @@
 
 oneDNN, PyTorch's library for convolutions, can apply a ReLU within the convolution that comes before it; here
 it is called by name to do so. Squeeze-SegNet gets more: its first convolution takes the camera's bytes, and
-its last deconvolution becomes a convolution whose output channels are the four pixels of each 2x2 block.
+its last deconvolution, with the average behind it, becomes a convolution whose output channels are the four
+pixels of each 2x2 block.
 """
 
 from __future__ import annotations
@@ -185,20 +186,23 @@ def _taking_bytes(conv1: nn.Conv2d) -> nn.Conv2d:
 
 
 def _by_pixel_of_block(deconvolution: nn.ConvTranspose2d) -> nn.Conv2d:
-    """A deconvolution of size 3 and stride 2 as a convolution of size 2.
+    """A deconvolution of size 3 and stride 2 and the average over 3x3 pixels after it, as one convolution.
 
-    Position j of the convolution, which sees inputs j - 1 and j, gives the 2x2 block of pixels that begins at
-    2 j: output channel 4 k + 2 y + x is class k at row y and column x of the block; the rest is idle.
+    Position j of the convolution, which sees inputs j - 1 to j + 1, gives the 2x2 block of averages that
+    begins at 2 j: output channel 4 k + 2 y + x is class k at row y and column x of the block; the rest is
+    idle.
     """
     inputs, classes = deconvolution.weight.shape[:2]
-    kernel = torch.zeros(classes, 2, 2, inputs, 2, 2)
-    # Along one axis, the even pixel gets tap 2 of the input before and tap 0 of its own, the odd one tap 1.
-    taps = ((0, 0, 2), (0, 1, 0), (1, 1, 1))
-    for (y, row, tap_y), (x, column, tap_x) in itertools.product(taps, taps):
-        kernel[:, y, x, :, row, column] = deconvolution.weight[:, :, tap_y, tap_x].t()
+    # Together they are a deconvolution of size 5: each of its taps is a sum of those that meet in a pixel.
+    taps = F.avg_pool2d(F.pad(deconvolution.weight, (2, 2, 2, 2)), 3, stride=1)
+    kernel = torch.zeros(classes, 2, 2, inputs, 3, 3)
+    # Along one axis, the even pixel gets taps 4, 2 and 0 of the inputs before, at and after its own, the odd
+    # one taps 3 and 1 of the last two.
+    for y, x in itertools.product(range(2), range(2)):
+        kernel[:, y, x, :, y:, x:] = taps[:, :, y::2, x::2].flip(2, 3).transpose(0, 1)
     idle = -4 * classes % _VECTOR
     bias = deconvolution.weight.new_zeros(classes) if deconvolution.bias is None else deconvolution.bias
-    convolution = nn.Conv2d(inputs, 4 * classes + idle, 2, padding=1)
+    convolution = nn.Conv2d(inputs, 4 * classes + idle, 3, padding=1)
     convolution.weight = nn.Parameter(F.pad(kernel.flatten(0, 2), (0, 0, 0, 0, 0, 0, 0, idle)), False)
     convolution.bias = nn.Parameter(F.pad(bias.repeat_interleave(4), (0, idle)), False)
     return convolution

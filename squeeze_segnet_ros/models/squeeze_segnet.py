@@ -2,7 +2,7 @@
 
 Encoder: SqueezeNet without its average pooling. Decoder: a 1x1 convolution that inverts conv10, then a DFire
 for each Fire in reverse order with max-unpooling by the encoder's indices in between, and last a 3x3
-deconvolution with stride 2 that inverts conv1 and gives the class scores.
+deconvolution with stride 2 that inverts conv1 and gives the class scores, averaged over 3x3 pixels.
 
 How the paper was read, where it leaves a choice, and where we deviate:
 
@@ -14,6 +14,9 @@ How the paper was read, where it leaves a choice, and where we deviate:
 * The last deconvolution of size 3 undoes a stem of size 7, so by itself it ends 2 pixels short of the border
   on each side; its input is padded by repeating the border, which gives an output of exactly the input's
   size, for any input, with each score at the center of the stem's window.
+* The class scores are averaged over 3x3 pixels, which the paper does not have and which takes no parameters:
+  max-unpooling leaves most of the deconvolution's input zero, at other places in every channel, and every
+  fourth pixel sees one position of it. Without the average, single pixels have wrong labels all over.
 * The decoder's convolutions carry batch norm, which the paper does not name; it folds away for inference.
   The encoder has none, like SqueezeNet.
 """
@@ -137,26 +140,22 @@ class SqueezeSegNet(nn.Module):
         return F.relu(self.conv1(image))
 
     def _scores(self, x: Tensor, image_size: tuple[int, int]) -> Tensor:
-        """The inverse of conv1: (N, stem_channels, h, w) -> logits (N, num_classes, H, W)."""
+        """The inverse of conv1 and the average: (N, stem_channels, h, w) -> logits (N, num_classes, H, W)."""
         height, width = image_size
-        x, crop = self._repeat_border(x, image_size)
-        return self.inverse_conv1(x)[:, :, crop : crop + height, crop : crop + width]
+        x, first = self._repeat_border(x, image_size)
+        logits = F.avg_pool2d(self.inverse_conv1(x), 3, stride=1)
+        return logits[:, :, first : first + height, first : first + width]
 
     def _repeat_border(self, x: Tensor, image_size: tuple[int, int]) -> tuple[Tensor, int]:
-        """Input of the last deconvolution, and the row and column of its output where the image begins."""
-        height, width = image_size
-        # Stem window i is centered on pixel 2 i + stem_size // 2, the deconvolution's on 2 i + 1.
-        margin = self.conv1.kernel_size[0] // 2 - 1
-        before = (margin + 1) // 2
-        crop = 2 * before - margin
-        after_height = _repeats_to_cover(height + crop, x.shape[2] + before)
-        after_width = _repeats_to_cover(width + crop, x.shape[3] + before)
-        return F.pad(x, (before, after_width, before, after_height), mode="replicate"), crop
-
-
-def _repeats_to_cover(length: int, windows: int) -> int:
-    """Windows to add so that a deconvolution of size 3 and stride 2 gives at least ``length`` pixels."""
-    return max(0, (length - 2 * windows) // 2)
+        """Input of the last deconvolution, and the row and column of the averages where the image begins."""
+        # Stem window i is centered on pixel 2 i + stem_size // 2, and its averages on row 2 i of theirs.
+        before = self.conv1.kernel_size[0] // 4 + 1
+        first = 2 * before - self.conv1.kernel_size[0] // 2
+        after_height, after_width = (
+            max(0, (first + size + 2) // 2 - before - windows)
+            for size, windows in zip(image_size, x.shape[2:], strict=True)
+        )
+        return F.pad(x, (before, after_width, before, after_height), mode="replicate"), first
 
 
 def squeeze_segnet(num_classes: int) -> SqueezeSegNet:
