@@ -74,17 +74,22 @@ def declared_size(data: bytes, max_pixels: int = MAX_PIXELS) -> tuple[int, int]:
         raise InvalidImageError(
             f"compressed picture starts with {start}: expected JPEG (ff d8 ff) or PNG (89 50 4e 47)"
         )
-    if not width * height:
-        raise InvalidImageError(f"{kind} declares {width}x{height}: there are no pixels")
-    if width * height > max_pixels:
-        raise InvalidImageError(
-            f"{kind} declares {width}x{height}: expected at most {max_pixels} pixels (parameter max_pixels)"
-        )
+    check_size(f"{kind} declares", width, height, max_pixels)
     if not complete:
         raise InvalidImageError(
             f"{width}x{height} {kind} of {len(data)} bytes is cut off: its end marker is missing"
         )
     return width, height
+
+
+def check_size(what: str, width: int, height: int, max_pixels: int) -> None:
+    """Raises InvalidImageError, which begins with ``what``, for a picture without pixels or with too many."""
+    if not width * height:
+        raise InvalidImageError(f"{what} {width}x{height}: there are no pixels")
+    if width * height > max_pixels:
+        raise InvalidImageError(
+            f"{what} {width}x{height}: expected at most {max_pixels} pixels (parameter max_pixels)"
+        )
 
 
 def _png_size(data: bytes) -> tuple[int, int]:

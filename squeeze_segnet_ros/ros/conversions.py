@@ -46,18 +46,10 @@ def pixels_of(message: Image | CompressedImage, max_pixels: int = MAX_PIXELS) ->
     if isinstance(message, CompressedImage):
         picture = compressed.decode(np.frombuffer(message.data, np.uint8), max_pixels)
         return Pixels(picture.pixels, "bgr8", picture.damage)
-    _check_size(message, max_pixels)
+    compressed.check_size("the image is", message.width, message.height, max_pixels)
     if message.encoding in CHANNELS:
         return Pixels(_view(message), message.encoding)
     return Pixels(_converted(message), "rgb8")
-
-
-def _check_size(message: Image, max_pixels: int) -> None:
-    if not 0 < message.width * message.height <= max_pixels:
-        raise InvalidImageError(
-            f"the image is {message.width}x{message.height}: expected 1 to {max_pixels} pixels "
-            "(parameter max_pixels)"
-        )
 
 
 def _view(message: Image) -> np.ndarray:

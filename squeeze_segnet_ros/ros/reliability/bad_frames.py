@@ -150,8 +150,8 @@ RAW: Mapping[str, Kind] = {
     "step that does not fit the data": Kind(Fate.REFUSED, _wrong_step, "bytes of data"),
     "data cut short": Kind(Fate.REFUSED, _short, "bytes of data"),
     "too much data": Kind(Fate.REFUSED, _long, "bytes of data"),
-    "zero size": Kind(Fate.REFUSED, _zero_size, "expected 1 to"),
-    "huge size": Kind(Fate.REFUSED, _huge_size, "expected 1 to"),
+    "zero size": Kind(Fate.REFUSED, _zero_size, "no pixels"),
+    "huge size": Kind(Fate.REFUSED, _huge_size, "expected at most"),
     "smaller than the network takes": Kind(Fate.REFUSED, _tiny, "at least 32x32"),
     "unknown encoding": Kind(Fate.REFUSED, _unknown_encoding, "image with encoding"),
     "16-bit, Bayer, YUV, float with too little data": Kind(
