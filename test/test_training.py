@@ -129,6 +129,18 @@ def test_a_resumed_run_ends_where_an_unbroken_one_does(config, camvid, tmp_path)
         torch.testing.assert_close(resumed["network"][name], tensor)
 
 
+def test_a_run_resumed_with_another_configuration_says_so(config, camvid, tmp_path, capsys):
+    run = tmp_path / "run"
+    assert _train(config, camvid, run, "--steps", "2") == 0
+    assert _train(config, camvid, run, "--steps", "2", "--resume") == 0
+    assert list(run.glob("config_from_step_*")) == []
+    assert _train(config, camvid, run, "--resume") == 0
+    record = run / "config_from_step_2.yaml"
+    assert str(record) in capsys.readouterr().out
+    assert yaml.safe_load(record.read_text())["steps"] == 4
+    assert yaml.safe_load((run / "config.yaml").read_text())["steps"] == 2
+
+
 def test_ctrl_c_leaves_a_checkpoint_to_resume_from(config, camvid, tmp_path):
     run = tmp_path / "run"
     command = [sys.executable, "-m", "squeeze_segnet_ros", "train", "--config", config, "--data", camvid]

@@ -1,6 +1,7 @@
 """``python -m squeeze_segnet_ros train``: trains a network on CamVid.
 
-A run's folder holds the resolved configuration (``config.yaml``, with the git revision and the command),
+A run's folder holds the resolved configuration (``config.yaml``, with the git revision and the command, and
+``config_from_step_N.yaml`` where a run was resumed at step N with another one),
 ``log.csv``, TensorBoard events, ``curve.png``, ``checkpoint.pt`` (to resume) and ``best.safetensors``, the
 released form of the best network on the validation split (of the latest one, when that is trained on too).
 """
@@ -152,13 +153,22 @@ class Trainer:
         if self.rank == 0:
             self.output.mkdir(parents=True, exist_ok=True)
             (self.output / "log.csv").unlink(missing_ok=True)
-            record = dataclasses.asdict(self.config) | {
-                "command": command_line(), "revision": git_revision(), "seed": self.seed,
-            }  # fmt: skip
-            (self.output / "config.yaml").write_text(yaml.safe_dump(_plain(record), sort_keys=False))
+            for old in self.output.glob("config_from_step_*.yaml"):
+                old.unlink()
+            self._record("config.yaml")
+
+    def _record(self, name: str) -> None:
+        record = self._plain_config() | {
+            "command": command_line(), "revision": git_revision(), "seed": self.seed,
+        }  # fmt: skip
+        (self.output / name).write_text(yaml.safe_dump(record, sort_keys=False))
+
+    def _plain_config(self) -> dict[str, Any]:
+        plain: dict[str, Any] = _plain(dataclasses.asdict(self.config))
+        return plain
 
     def resume(self) -> None:
-        """Goes on from the checkpoint of the run's folder."""
+        """Goes on from the checkpoint of the run's folder; a changed configuration is recorded and said."""
         path = self.output / "checkpoint.pt"
         if not path.is_file():
             raise WeightsError(f"no checkpoint at {path}: start without --resume")
@@ -171,6 +181,10 @@ class Trainer:
         self.optimizer.load_state_dict(state["optimizer"])
         self.generator.set_state(state["generator"].cpu())
         self.step, self.best = state["step"], state["best"]
+        if self.rank == 0 and state.get("config") != self._plain_config():
+            name = f"config_from_step_{self.step}.yaml"
+            self._record(name)
+            print(f"the configuration is not the one of the steps before: recorded in {self.output / name}")
 
     def save_checkpoint(self) -> None:
         """Writes all that :meth:`resume` needs; the file is replaced in one go."""
@@ -184,6 +198,7 @@ class Trainer:
                 "pretrained": list(self.pretrained),
                 "step": self.step,
                 "best": self.best,
+                "config": self._plain_config(),
             },
             partial,
         )
