@@ -230,6 +230,20 @@ def test_a_network_learns_from_a_teacher(config, camvid, tmp_path):
     assert nothing.item() == pytest.approx(0, abs=1e-5)
 
 
+def test_a_teacher_takes_part_from_its_step_on(config, camvid, tmp_path):
+    def trained(run):
+        assert _train(config, camvid, run) == 0
+        return torch.load(run / "checkpoint.pt", weights_only=True)["network"]["conv1.weight"]
+
+    alone = trained(tmp_path / "alone")
+    taught = []
+    for from_step in (2, 4):
+        _teacher_of(config, tmp_path, "squeeze_segnet", joints=JOINTS, from_step=from_step)
+        taught.append(trained(tmp_path / f"from_{from_step}"))
+    assert not torch.equal(taught[0], alone)
+    assert torch.equal(taught[1], alone)
+
+
 def test_joints_that_do_not_fit_are_said(config, camvid, tmp_path, capsys):
     for joints, message in (
         (["encoder.fire1"], "SqueezeSegNet has no encoder.fire1"),

@@ -72,7 +72,8 @@ class DistillationConfig:
 
     ``teacher`` names a network, ``weights`` its file (empty: the released one). ``logits_weight`` is the
     weight of its class probabilities, softened by ``temperature``; ``features_weight`` that of its features
-    behind the modules ``joints``, which both networks must have, equally wide.
+    behind the modules ``joints``, which both networks must have, equally wide. The teacher takes part from
+    ``from_step`` on.
     """
 
     teacher: str = ""
@@ -81,6 +82,7 @@ class DistillationConfig:
     temperature: float = 2.0
     features_weight: float = 0.0
     joints: tuple[str, ...] = ()
+    from_step: int = 0
 
     def __post_init__(self) -> None:
         if self.temperature <= 0:

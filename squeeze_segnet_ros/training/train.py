@@ -239,7 +239,7 @@ class Trainer:
             group["lr"] = lr * group["lr_factor"]
         distilled: Tensor | float = 0.0
         with self._autocast():
-            if self.teacher:
+            if self.teacher and self.step >= self.config.distillation.from_step:
                 logits, distilled = self.teacher.teach(network, images)
             else:
                 logits = network(images)
