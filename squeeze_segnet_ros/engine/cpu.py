@@ -2,8 +2,8 @@
 
 oneDNN, PyTorch's library for convolutions, can apply a ReLU within the convolution that comes before it; here
 it is called by name to do so. Squeeze-SegNet gets more: its first convolution takes the camera's bytes, and
-its last deconvolution, with the average behind it, becomes a convolution whose output channels are the four
-pixels of each 2x2 block.
+its last deconvolution becomes a convolution whose output channels are the four pixels of each 2x2 block, as
+which they are averaged.
 """
 
 from __future__ import annotations
@@ -149,7 +149,7 @@ class _FusedSqueezeSegNet(SqueezeSegNet):
         self.conv1 = _Convolution(_taking_bytes(network.conv1))
         self.conv10 = _Convolution(network.conv10)
         self.num_classes = network.inverse_conv1.out_channels
-        self.inverse_conv1 = _Convolution(_by_pixel_of_block(network.inverse_conv1), relu=False)
+        self.inverse_conv1 = _Convolution(_by_pixel_of_block(network.inverse_conv1, 1 / 9), relu=False)
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         exact = tuple(f"{name}." for name in _EXACT_LAYERS)
         for name, layer in self.named_modules():
@@ -161,16 +161,16 @@ class _FusedSqueezeSegNet(SqueezeSegNet):
         return self.conv1(image.to(torch.float32, memory_format=torch.channels_last))
 
     def _scores(self, x: Tensor, image_size: tuple[int, int]) -> Scores:  # type: ignore[override]
-        x, crop = self._repeat_border(x, image_size)
+        x, first = self._repeat_border(x, image_size)
         blocks = self.inverse_conv1(x)[:, : 4 * self.num_classes]
         # Row by row, a transposition takes a quarter of the time of one of all pixels at once.
-        rows = blocks.transpose(1, 2).contiguous()
-        planes = rows.unflatten(2, (-1, 2, 2)).movedim(2, 0)
+        rows = blocks.transpose(1, 2).contiguous().unflatten(2, (-1, 2, 2))
+        planes = _sums_of_three(_sums_of_three(rows, pair=3, along=1), pair=4, along=-1).movedim(2, 0)
 
         def assemble(pixels: Tensor) -> Tensor:
             """(..., N, h, 2, 2, w) -> (..., N, H, W)."""
             plane = pixels.transpose(-2, -1).flatten(-2).flatten(-3, -2)
-            return plane[..., crop : crop + image_size[0], crop : crop + image_size[1]].contiguous()
+            return plane[..., first : first + image_size[0], first : first + image_size[1]].contiguous()
 
         return Scores(planes, assemble)
 
@@ -185,24 +185,39 @@ def _taking_bytes(conv1: nn.Conv2d) -> nn.Conv2d:
     return taking
 
 
-def _by_pixel_of_block(deconvolution: nn.ConvTranspose2d) -> nn.Conv2d:
-    """A deconvolution of size 3 and stride 2 and the average over 3x3 pixels after it, as one convolution.
+def _sums_of_three(blocks: Tensor, pair: int, along: int) -> Tensor:
+    """Sums over three neighboring pixels along one axis, beginning with those around the second pixel.
 
-    Position j of the convolution, which sees inputs j - 1 to j + 1, gives the 2x2 block of averages that
-    begins at 2 j: output channel 4 k + 2 y + x is class k at row y and column x of the block; the rest is
-    idle.
+    Args:
+        blocks: the pixels by twos: dimension ``along`` counts the blocks and ``pair`` the pixels of each.
+    """
+    first, second = blocks.unbind(pair)
+    both = first + second
+    shape = list(blocks.shape)
+    shape[along] -= 1
+    sums = blocks.new_empty(shape)
+    around_second, around_next = sums.unbind(pair)
+    torch.add(both.narrow(along, 0, shape[along]), first.narrow(along, 1, shape[along]), out=around_second)
+    torch.add(both.narrow(along, 1, shape[along]), second.narrow(along, 0, shape[along]), out=around_next)
+    return sums
+
+
+def _by_pixel_of_block(deconvolution: nn.ConvTranspose2d, factor: float) -> nn.Conv2d:
+    """``factor`` times a deconvolution of size 3 and stride 2, as a convolution of size 2.
+
+    Position j of the convolution, which sees inputs j - 1 and j, gives the 2x2 block of pixels that begins at
+    2 j: output channel 4 k + 2 y + x is class k at row y and column x of the block; the rest is idle.
     """
     inputs, classes = deconvolution.weight.shape[:2]
-    # Together they are a deconvolution of size 5: each of its taps is a sum of those that meet in a pixel.
-    taps = F.avg_pool2d(F.pad(deconvolution.weight, (2, 2, 2, 2)), 3, stride=1)
-    kernel = torch.zeros(classes, 2, 2, inputs, 3, 3)
-    # Along one axis, the even pixel gets taps 4, 2 and 0 of the inputs before, at and after its own, the odd
-    # one taps 3 and 1 of the last two.
-    for y, x in itertools.product(range(2), range(2)):
-        kernel[:, y, x, :, y:, x:] = taps[:, :, y::2, x::2].flip(2, 3).transpose(0, 1)
+    kernel = torch.zeros(classes, 2, 2, inputs, 2, 2)
+    # Along one axis, the even pixel gets tap 2 of the input before and tap 0 of its own, the odd one tap 1.
+    taps = ((0, 0, 2), (0, 1, 0), (1, 1, 1))
+    for (y, row, tap_y), (x, column, tap_x) in itertools.product(taps, taps):
+        kernel[:, y, x, :, row, column] = deconvolution.weight[:, :, tap_y, tap_x].t()
     idle = -4 * classes % _VECTOR
     bias = deconvolution.weight.new_zeros(classes) if deconvolution.bias is None else deconvolution.bias
-    convolution = nn.Conv2d(inputs, 4 * classes + idle, 3, padding=1)
-    convolution.weight = nn.Parameter(F.pad(kernel.flatten(0, 2), (0, 0, 0, 0, 0, 0, 0, idle)), False)
-    convolution.bias = nn.Parameter(F.pad(bias.repeat_interleave(4), (0, idle)), False)
+    convolution = nn.Conv2d(inputs, 4 * classes + idle, 2, padding=1)
+    kernel, bias = factor * kernel.flatten(0, 2), factor * bias.repeat_interleave(4)
+    convolution.weight = nn.Parameter(F.pad(kernel, (0, 0, 0, 0, 0, 0, 0, idle)), False)
+    convolution.bias = nn.Parameter(F.pad(bias, (0, idle)), False)
     return convolution

@@ -159,7 +159,7 @@ class SqueezeSegNet(nn.Module):
 
 
 def squeeze_segnet(num_classes: int) -> SqueezeSegNet:
-    """Squeeze-SegNet as in the paper, on SqueezeNet v1.0: 2.71 M parameters, 14.8 GFLOP at 480x360."""
+    """Squeeze-SegNet on SqueezeNet v1.0, the paper's: 2.71 M parameters, 14.8 GFLOP at 480x360."""
     return SqueezeSegNet(num_classes, 96, 7, ("conv1", "fire4", "fire8"))
 
 
