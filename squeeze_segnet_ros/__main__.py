@@ -20,6 +20,7 @@ class Command(NamedTuple):
 
 _COMMANDS = {
     "train": Command("training.train", "train a network on CamVid", "train"),
+    "average": Command("training.average", "write the mean of several weights files of one network"),
     "evaluate": Command("training.evaluate", "score a weights file on CamVid", "train"),
     "benchmark": Command("benchmark", "compare networks in size, arithmetic, time and memory"),
     "export": Command("export", "write a network for other runtimes", "export"),

@@ -8,6 +8,7 @@ import torch
 from safetensors.torch import save_file
 
 from squeeze_segnet_ros import models
+from squeeze_segnet_ros.__main__ import main
 from squeeze_segnet_ros.errors import UnknownModelError, WeightsError
 from squeeze_segnet_ros.labels import CAMVID
 from squeeze_segnet_ros.models import weights
@@ -51,6 +52,36 @@ def test_released_weights_fit_their_network_and_name_their_figures(model):
     assert metadata.label_set == CAMVID
     assert metadata.trained_on
     assert 0.5 < metadata.figures["camvid/test"]["class_average_accuracy"] < 1
+
+
+def test_average_writes_the_mean(file, tmp_path):
+    torch.manual_seed(1)
+    other = models.build("squeeze_segnet")
+    weights.save(tmp_path / "other.safetensors", other, weights.WeightsMetadata("squeeze_segnet"))
+    mean = tmp_path / "mean.safetensors"
+    assert main(["average", str(file), str(tmp_path / "other.safetensors"), "--output", str(mean)]) == 0
+    tensors, metadata = weights.load(mean)
+    first, second = (weights.load(path)[0] for path in (file, tmp_path / "other.safetensors"))
+    for name, tensor in tensors.items():
+        expected = (first[name] + second[name]) / 2 if tensor.is_floating_point() else first[name]
+        torch.testing.assert_close(tensor, expected, atol=1e-3, rtol=1e-3)
+    assert metadata.figures == {}
+    assert metadata.command.startswith("python -m squeeze_segnet_ros")
+
+
+def test_average_of_what_has_none(file, tmp_path, capsys):
+    enet, renamed, output = (tmp_path / name for name in ("enet.safetensors", "renamed.safetensors", "out"))
+    weights.save(enet, models.build("enet"), weights.WeightsMetadata("enet"))
+    classes = dataclasses.replace(CAMVID, name="other")
+    weights.save(renamed, models.build("squeeze_segnet"), weights.WeightsMetadata("squeeze_segnet", classes))
+    for second, message in (
+        (enet, "enet.safetensors holds weights of enet, not of squeeze_segnet"),
+        (renamed, "renamed.safetensors has the classes of other"),
+        (tmp_path / "nothing", "no weights file at"),
+    ):
+        assert main(["average", str(file), str(second), "--output", str(output)]) == 2
+        assert message in capsys.readouterr().err
+        assert not output.exists()
 
 
 def test_missing_file(tmp_path):

@@ -15,7 +15,6 @@ import dataclasses
 import math
 import os
 import signal
-import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -40,6 +39,7 @@ from squeeze_segnet_ros.training.distillation import Teacher
 from squeeze_segnet_ros.training.evaluate import count_split
 from squeeze_segnet_ros.training.metrics import scores
 from squeeze_segnet_ros.training.optimizer import make_optimizer
+from squeeze_segnet_ros.training.record import command_line, git_revision
 from squeeze_segnet_ros.training.sampling import CropSampler
 from squeeze_segnet_ros.transforms import normalize
 
@@ -376,22 +376,6 @@ def draw_learning_curve(log: Path, picture: Path) -> None:
     axes.grid(alpha=0.3)
     axes.legend(loc="lower right")
     figure.savefig(picture)
-
-
-def command_line() -> str:
-    """How this program was called, without the folders of absolute paths: those are nobody's business."""
-    words = [f".../{Path(word).name}" if Path(word).is_absolute() else word for word in sys.argv[1:]]
-    return " ".join(["python -m squeeze_segnet_ros", *words])
-
-
-def git_revision() -> str:
-    """The commit that the code was run from, with ``+`` for local changes; empty outside a repository."""
-    here = Path(__file__).parent
-    try:
-        command = ["git", "describe", "--always", "--dirty=+", "--abbrev=12", "--exclude=*"]
-        return subprocess.run(command, cwd=here, capture_output=True, text=True, timeout=10).stdout.strip()
-    except (OSError, subprocess.TimeoutExpired):
-        return ""
 
 
 def _plain(value: Any) -> Any:

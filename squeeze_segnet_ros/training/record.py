@@ -1,0 +1,23 @@
+"""Where weights come from: the command and the revision of the code."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+
+def command_line() -> str:
+    """How this program was called, without the folders of absolute paths: those are nobody's business."""
+    words = [f".../{Path(word).name}" if Path(word).is_absolute() else word for word in sys.argv[1:]]
+    return " ".join(["python -m squeeze_segnet_ros", *words])
+
+
+def git_revision() -> str:
+    """The commit that the code was run from, with ``+`` for local changes; empty outside a repository."""
+    here = Path(__file__).parent
+    try:
+        command = ["git", "describe", "--always", "--dirty=+", "--abbrev=12", "--exclude=*"]
+        return subprocess.run(command, cwd=here, capture_output=True, text=True, timeout=10).stdout.strip()
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
