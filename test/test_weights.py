@@ -5,6 +5,7 @@ import json
 
 import pytest
 import torch
+from safetensors import safe_open
 from safetensors.torch import save_file
 
 from squeeze_segnet_ros import models
@@ -12,6 +13,7 @@ from squeeze_segnet_ros.__main__ import main
 from squeeze_segnet_ros.errors import UnknownModelError, WeightsError
 from squeeze_segnet_ros.labels import CAMVID
 from squeeze_segnet_ros.models import weights
+from squeeze_segnet_ros.transforms import MEAN, STD
 
 RELEASED = ("squeeze_segnet", "enet", "segnet_basic")
 TENSOR = {"dtype": "F32", "shape": [4], "data_offsets": [0, 16]}
@@ -27,6 +29,22 @@ def file(tmp_path):
     )
     weights.save(path, models.build("squeeze_segnet"), metadata)
     return path
+
+
+def metadata_of(path):
+    """The text that the file holds about itself."""
+    with safe_open(path, "pt") as opened:
+        return opened.metadata()["squeeze_segnet_ros"]
+
+
+def test_another_normalization_is_refused(file):
+    metadata = json.loads(metadata_of(file))
+    assert metadata["mean"] == list(MEAN)
+    assert metadata["std"] == list(STD)
+    other = dataclasses.replace(weights.WeightsMetadata("squeeze_segnet"), mean=(0.5, 0.5, 0.5))
+    weights.save(file, models.build("squeeze_segnet"), other)
+    with pytest.raises(WeightsError, match=r"mean \(0.5, 0.5, 0.5\) .* this package normalizes with"):
+        weights.load(file)
 
 
 def test_round_trip_in_fp16(file):
@@ -51,6 +69,7 @@ def test_released_weights_fit_their_network_and_name_their_figures(model):
     assert path.stat().st_size <= 6_000_000
     assert metadata.label_set == CAMVID
     assert metadata.trained_on
+    assert {"mean", "std", "command", "revision"} <= json.loads(metadata_of(path)).keys()
     assert 0.5 < metadata.figures["camvid/test"]["class_average_accuracy"] < 1
 
 

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from squeeze_segnet_ros.errors import WeightsError
 from squeeze_segnet_ros.labels import CAMVID, LabelClass, LabelSet
+from squeeze_segnet_ros.transforms import MEAN, STD
 
 _METADATA_KEY = "squeeze_segnet_ros"
 _MOST_BYTES, _MOST_HEADER = 2**31, 2**20
@@ -32,7 +33,8 @@ class WeightsMetadata:
 
     ``figures`` maps a data set's split (``"camvid/test"``) to its scores in 0..1; ``command`` and
     ``revision`` name the training command and the git revision; ``trained_on`` the splits that it saw, in
-    files from before there was this field none.
+    files from before there was this field none. ``mean`` and ``std`` are those of red, green and blue in
+    0..1 that images are normalized with, in files that do not say so this package's.
     """
 
     model: str
@@ -41,6 +43,8 @@ class WeightsMetadata:
     revision: str = ""
     figures: dict[str, dict[str, float]] = field(default_factory=dict)
     trained_on: tuple[str, ...] = ()
+    mean: tuple[float, ...] = MEAN
+    std: tuple[float, ...] = STD
 
     def to_json(self) -> str:
         """The text that goes into the file."""
@@ -52,8 +56,9 @@ class WeightsMetadata:
         fields: dict[str, Any] = json.loads(text)
         label_set = fields.pop("label_set")
         classes = tuple(LabelClass(int(i), str(name), tuple(rgb)) for i, name, rgb in label_set["classes"])
-        trained_on = tuple(fields.pop("trained_on", ()))
-        return cls(label_set=LabelSet(label_set["name"], classes), trained_on=trained_on, **fields)
+        for key in {"trained_on", "mean", "std"} & fields.keys():
+            fields[key] = tuple(fields[key])
+        return cls(label_set=LabelSet(label_set["name"], classes), **fields)
 
 
 def save(
@@ -105,6 +110,11 @@ def load(path: Path) -> tuple[dict[str, Tensor], WeightsMetadata]:
         metadata = WeightsMetadata.from_json(text)
     except (AttributeError, KeyError, RecursionError, TypeError, ValueError) as error:
         raise WeightsError(f"{path} has damaged '{_METADATA_KEY}' metadata ({error!r})") from error
+    if (metadata.mean, metadata.std) != (MEAN, STD):
+        raise WeightsError(
+            f"{path} is for images normalized with mean {metadata.mean} and standard deviation "
+            f"{metadata.std}: this package normalizes with {MEAN} and {STD}"
+        )
     return {k: t.float() if t.is_floating_point() else t for k, t in tensors.items()}, metadata
 
 
