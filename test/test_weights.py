@@ -15,7 +15,7 @@ from squeeze_segnet_ros.labels import CAMVID
 from squeeze_segnet_ros.models import weights
 from squeeze_segnet_ros.transforms import MEAN, STD
 
-RELEASED = ("squeeze_segnet", "enet", "segnet_basic")
+RELEASED = ("squeeze_segnet", "squeeze_segnet_v11", "enet", "segnet_basic")
 TENSOR = {"dtype": "F32", "shape": [4], "data_offsets": [0, 16]}
 
 
