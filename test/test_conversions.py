@@ -183,7 +183,7 @@ def test_images_may_have_no_more_pixels_than_asked_for() -> None:
     for each in (raw, compressed):
         assert conversions.pixels_of(each, 48 * 64).array.shape == (48, 64, 3)
         with pytest.raises(
-            InvalidImageError, match=r"64x48: expected (1 to|at most) 3071 pixels \(parameter max_pixels\)"
+            InvalidImageError, match=r"64x48: expected at most 3071 pixels \(parameter max_pixels\)"
         ):
             conversions.pixels_of(each, 48 * 64 - 1)
 
