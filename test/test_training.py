@@ -102,6 +102,10 @@ def test_a_run_leaves_its_record_and_weights_that_evaluate_takes(config, camvid,
     assert metadata.model == "squeeze_segnet_v11"
     assert metadata.trained_on == ("camvid/train",)
     assert set(metadata.figures) == {"camvid/val"}
+    _, metadata = weights.load(run / "last.safetensors")
+    with (run / "log.csv").open() as file:
+        *_, row = csv.DictReader(file)
+    assert metadata.figures["camvid/val"]["mean_iou"] == pytest.approx(float(row["mean_iou"]), abs=1e-4)
     capsys.readouterr()
     arguments = ["--model", "squeeze_segnet_v11", "--weights", run / "best.safetensors", "--data", camvid]
     arguments += ["--split", "val", "--output", tmp_path / "scores", "--device", "cpu"]
@@ -141,6 +145,27 @@ def test_a_run_resumed_with_another_configuration_says_so(config, camvid, tmp_pa
     assert yaml.safe_load((run / "config.yaml").read_text())["steps"] == 2
 
 
+def test_a_run_resumed_without_its_extra_data_says_so(config, camvid, tmp_path, capsys):
+    config.write_text(yaml.safe_dump(CONFIG | {"extra_share": 0.5}))
+    run = tmp_path / "run"
+    assert _train(config, camvid, run, "--extra-data", camvid, "--steps", "2") == 0
+    assert _train(config, camvid, run, "--resume") == 2
+    assert "comes from a run with --extra-data: give it again" in capsys.readouterr().err
+    assert _train(config, camvid, run, "--extra-data", camvid, "--resume") == 0
+
+
+def test_extra_data_without_a_share_of_the_batch_is_refused(config, camvid, tmp_path, capsys):
+    assert _train(config, camvid, tmp_path / "run", "--extra-data", camvid) == 2
+    assert "raise extra_share or batch_size" in capsys.readouterr().err
+
+
+def test_a_batch_that_processes_cannot_share_is_refused(config, camvid, tmp_path):
+    config.write_text(yaml.safe_dump(CONFIG | {"batch_size": 3}))
+    done = _train_in_two_processes(config, camvid, tmp_path / "run")
+    assert done.returncode != 0
+    assert "batch_size is 3: 2 processes need a multiple of 2" in done.stderr
+
+
 def test_ctrl_c_leaves_a_checkpoint_to_resume_from(config, camvid, tmp_path):
     run = tmp_path / "run"
     command = [sys.executable, "-m", "squeeze_segnet_ros", "train", "--config", config, "--data", camvid]
@@ -154,24 +179,28 @@ def test_ctrl_c_leaves_a_checkpoint_to_resume_from(config, camvid, tmp_path):
     assert torch.load(run / "checkpoint.pt", weights_only=True)["step"] >= 2
 
 
-def test_two_processes_train_as_one(config, camvid, tmp_path):
-    run = tmp_path / "run"
-    config.write_text(yaml.safe_dump(CONFIG | {"batch_size": 4}))
+def _train_in_two_processes(config, camvid, run):
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
     command += ["--local-addr=127.0.0.1", "-m", "squeeze_segnet_ros", "train", "--device", "cpu"]
     command += ["--config", config, "--data", camvid, "--output", run]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
+
+
+def test_two_processes_train_as_one(config, camvid, tmp_path):
+    config.write_text(yaml.safe_dump(CONFIG | {"batch_size": 4}))
+    done = _train_in_two_processes(config, camvid, tmp_path / "run")
     assert done.returncode == 0, done.stderr
-    assert torch.load(run / "checkpoint.pt", weights_only=True)["step"] == 4
+    assert torch.load(tmp_path / "run" / "checkpoint.pt", weights_only=True)["step"] == 4
 
 
 def test_a_run_on_train_and_val_says_so_and_claims_no_figures(config, camvid, tmp_path):
     config.write_text(yaml.safe_dump(CONFIG | {"data_splits": ["train", "val"]}))
     assert _train(config, camvid, tmp_path / "run") == 0
-    _, metadata = weights.load(tmp_path / "run" / "best.safetensors")
+    _, metadata = weights.load(tmp_path / "run" / "last.safetensors")
     assert metadata.trained_on == ("camvid/train", "camvid/val")
     assert metadata.figures == {}
+    assert not (tmp_path / "run" / "best.safetensors").exists()
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adam", "adamw", "muon"])

@@ -2,8 +2,9 @@
 
 A run's folder holds the resolved configuration (``config.yaml``, with the git revision and the command, and
 ``config_from_step_N.yaml`` where a run was resumed at step N with another one),
-``log.csv``, TensorBoard events, ``curve.png``, ``checkpoint.pt`` (to resume) and ``best.safetensors``, the
-released form of the best network on the validation split (of the latest one, when that is trained on too).
+``log.csv``, TensorBoard events, ``curve.png``, ``checkpoint.pt`` (to resume) and the released form of the
+network: ``last.safetensors``, as it was when last evaluated, and ``best.safetensors``, when it had its best
+mean IoU on the validation split (not written where that split is trained on too).
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import csv
 import dataclasses
 import math
 import os
+import shutil
 import signal
 import sys
 from collections.abc import Iterator
@@ -29,7 +31,7 @@ from tqdm import tqdm
 
 from squeeze_segnet_ros import models
 from squeeze_segnet_ros.engine.memory import keep_freed_memory
-from squeeze_segnet_ros.errors import DatasetError, DeviceError, WeightsError
+from squeeze_segnet_ros.errors import ConfigError, DatasetError, DeviceError, WeightsError
 from squeeze_segnet_ros.labels import CAMVID
 from squeeze_segnet_ros.models import encoder_weights, weights
 from squeeze_segnet_ros.training import losses
@@ -101,6 +103,26 @@ def _process_group(device: str) -> Iterator[torch.device]:
         dist.destroy_process_group()
 
 
+def _share_of_process(config: TrainConfig, processes: int, with_extra_data: bool) -> tuple[int, int]:
+    """Images of a batch that one process draws, and how many of them from ``--extra-data``.
+
+    Raises:
+        ConfigError: the batch cannot be divided, or too small a part of it is left to hold extra images.
+    """
+    if config.batch_size % processes:
+        raise ConfigError(
+            f"batch_size is {config.batch_size}: {processes} processes need a multiple of {processes}"
+        )
+    size = config.batch_size // processes
+    extra = round(size * config.extra_share) if with_extra_data else 0
+    if with_extra_data and not extra:
+        raise ConfigError(
+            f"--extra-data with an extra_share of {config.extra_share}: that is no image of the {size} that "
+            f"a process draws for a step; raise extra_share or batch_size"
+        )
+    return size, extra
+
+
 class Trainer:
     """One training run: the network, its optimizer and the run's folder."""
 
@@ -121,10 +143,11 @@ class Trainer:
         self.best = -1.0
         self.rank = dist.get_rank() if dist.is_initialized() else 0
         self.world_size = dist.get_world_size() if dist.is_initialized() else 1
+        self.batch_size, self.extra_size = _share_of_process(config, self.world_size, bool(extra_data))
         train_data = joined([load_split(data, split) for split in config.data_splits])
         self.crops = CropSampler(train_data.to(device), config.augment)
         self.extra_crops: CropSampler | None = None
-        if extra_data and config.extra_share:
+        if extra_data:
             self.extra_crops = CropSampler(load_split(extra_data, "train").to(device), config.augment)
         self.val_data = load_split(data, "val")
         class_weights = losses.class_weights(train_data.labels, len(CAMVID), config.loss)
@@ -173,6 +196,10 @@ class Trainer:
         if not path.is_file():
             raise WeightsError(f"no checkpoint at {path}: start without --resume")
         state = torch.load(path, map_location=self.device, weights_only=True)
+        if state.get("with_extra_data") and self.config.extra_share and not self.extra_crops:
+            raise DatasetError(
+                f"{path} comes from a run with --extra-data: give it again, or set extra_share to 0"
+            )
         self.pretrained = tuple(state["pretrained"])
         self.network.load_state_dict(state["network"])
         self.average = copy.deepcopy(self.network).eval()
@@ -199,6 +226,7 @@ class Trainer:
                 "step": self.step,
                 "best": self.best,
                 "config": self._plain_config(),
+                "with_extra_data": self.extra_crops is not None,
             },
             partial,
         )
@@ -254,11 +282,9 @@ class Trainer:
 
     def _batch(self) -> tuple[Tensor, Tensor]:
         """A batch of this process: normalized float (N, 3, h, w) and labels uint8 (N, h, w)."""
-        n = self.config.batch_size // self.world_size
-        extra = round(n * self.config.extra_share) if self.extra_crops else 0
-        parts = [self.crops.draw(n - extra, self.generator)]
-        if self.extra_crops and extra:
-            parts.append(self.extra_crops.draw(extra, self.generator))
+        parts = [self.crops.draw(self.batch_size - self.extra_size, self.generator)]
+        if self.extra_crops:
+            parts.append(self.extra_crops.draw(self.extra_size, self.generator))
         images = normalize(torch.cat([p[0] for p in parts]))
         if self.config.channels_last:
             images = images.contiguous(memory_format=torch.channels_last)
@@ -306,22 +332,24 @@ class Trainer:
             }
             tqdm.write("  ".join(f"{key} {value:.4g}" for key, value in row.items()))
             self._log(row)
+            is_best = result.mean_iou > self.best
             trained_on_val = "val" in self.config.data_splits
-            if trained_on_val or result.mean_iou > self.best:
-                # Scores on what was trained on choose nothing and are no figures: the latest network is kept.
-                figures = {key: round(value, 4) for key, value in row.items() if key not in ("step", "loss")}
-                self._save_weights({} if trained_on_val else {"camvid/val": figures})
+            # Scores on what was trained on are no figures, and choose nothing.
+            figures = {key: round(value, 4) for key, value in row.items() if key not in ("step", "loss")}
+            self._save_weights("last.safetensors", {} if trained_on_val else {"camvid/val": figures})
+            if is_best and not trained_on_val:
+                shutil.copyfile(self.output / "last.safetensors", self.output / "best.safetensors")
             self.best = max(self.best, result.mean_iou)
             self.save_checkpoint()
         if self.world_size > 1:
             dist.barrier()
 
-    def _save_weights(self, figures: dict[str, dict[str, float]]) -> None:
+    def _save_weights(self, name: str, figures: dict[str, dict[str, float]]) -> None:
         trained_on = tuple(f"camvid/{split}" for split in self.config.data_splits)
         metadata = weights.WeightsMetadata(
             self.config.model, CAMVID, command_line(), git_revision(), figures, trained_on
         )
-        weights.save(self.output / "best.safetensors", self.average, metadata)
+        weights.save(self.output / name, self.average, metadata)
 
     def _log(self, row: dict[str, float]) -> None:
         path = self.output / "log.csv"
