@@ -82,6 +82,31 @@ def test_goes_on_from_its_state(name):
         torch.testing.assert_close(one, two)
 
 
+@pytest.mark.parametrize("name", ["sgd", "adam", "adamw", "muon"])
+def test_the_rate_that_is_set_after_a_state_is_taken_over_counts(name):
+    network = a_network()
+    optimizer = make_optimizer(network, OptimizerConfig(name, lr=0.01), pretrained=())
+    descend(network, optimizer, 2)
+    optimizer.load_state_dict(copy.deepcopy(optimizer.state_dict()))
+    before = copy.deepcopy(network)
+    for group in optimizer.param_groups:
+        group["lr"] = 0.0
+    descend(network, optimizer, 1)
+    for one, two in zip(network.parameters(), before.parameters(), strict=True):
+        torch.testing.assert_close(one, two, rtol=0, atol=0)
+
+
+def test_options_are_the_configurations_own_after_a_state_is_taken_over():
+    network = a_network()
+    state = make_optimizer(network, MUON, pretrained=("0.weight",)).state_dict()
+    changed = OptimizerConfig("muon", lr=0.03, weight_decay=0.4, encoder_lr_factor=0.5)
+    optimizer = make_optimizer(network, changed, pretrained=("0.weight",))
+    optimizer.load_state_dict(state)
+    assert {each["lr"] for each in optimizer.param_groups} == {0.03}
+    assert {each["weight_decay"] for each in optimizer.param_groups} == {0.4, 0.0}
+    assert {each["lr_factor"] for each in optimizer.param_groups} == {0.5, 1.0}
+
+
 def test_the_state_of_another_optimizer_is_refused():
     network = a_network()
     other = make_optimizer(network, OptimizerConfig("sgd"), pretrained=()).state_dict()

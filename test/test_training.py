@@ -145,6 +145,18 @@ def test_a_run_resumed_with_another_configuration_says_so(config, camvid, tmp_pa
     assert yaml.safe_load((run / "config.yaml").read_text())["steps"] == 2
 
 
+def test_a_resumed_run_has_the_rate_of_its_schedule(config, camvid, tmp_path):
+    run = tmp_path / "run"
+    assert _train(config, camvid, run, "--steps", "2") == 0
+    before = torch.load(run / "checkpoint.pt", weights_only=True)["network"]
+    # So long a warm-up that its third and fourth step are too small to be seen.
+    config.write_text(yaml.safe_dump(CONFIG | {"schedule": {"warmup_steps": 10**12}}))
+    assert _train(config, camvid, run, "--resume") == 0
+    after = torch.load(run / "checkpoint.pt", weights_only=True)["network"]
+    for name, _ in models.build(CONFIG["model"]).named_parameters():
+        torch.testing.assert_close(after[name], before[name], rtol=0, atol=1e-7)
+
+
 def test_a_run_resumed_without_its_extra_data_says_so(config, camvid, tmp_path, capsys):
     config.write_text(yaml.safe_dump(CONFIG | {"extra_share": 0.5}))
     run = tmp_path / "run"

@@ -17,9 +17,6 @@ class Optimizers:
 
     Muon takes matrices only. A kernel (O, I, h, w) is given to it as the matrix (O, I * h * w) that shares
     its memory, so that a step of the matrix is a step of the kernel.
-
-    Attributes:
-        param_groups: the groups of all optimizers; each has an ``lr`` and an ``lr_factor``.
     """
 
     def __init__(
@@ -29,7 +26,12 @@ class Optimizers:
     ) -> None:
         self._optimizers = optimizers
         self._kernels = kernels
-        self.param_groups = [group for each in optimizers.values() for group in each.param_groups]
+
+    @property
+    def param_groups(self) -> list[dict[str, Any]]:
+        """The groups of all optimizers; each has an ``lr`` and an ``lr_factor``."""
+        # Not to be kept: an optimizer replaces its groups when it takes over a state.
+        return [group for each in self._optimizers.values() for group in each.param_groups]
 
     def zero_grad(self) -> None:
         """Forgets the gradients."""
@@ -50,7 +52,7 @@ class Optimizers:
         return {name: optimizer.state_dict() for name, optimizer in self._optimizers.items()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Takes over what :meth:`state_dict` gave.
+        """Takes over the momenta of what :meth:`state_dict` gave; the options stay as configured.
 
         Raises:
             ConfigError: the state is that of other optimizers.
@@ -59,7 +61,13 @@ class Optimizers:
             there, here = (" and ".join(sorted(map(str, each))) for each in (state, self._optimizers))
             raise ConfigError(f"the checkpoint is of a run with {there}, the configuration has {here}")
         for name, optimizer in self._optimizers.items():
+            options = [
+                {key: value for key, value in group.items() if key != "params"}
+                for group in optimizer.param_groups
+            ]
             optimizer.load_state_dict(state[name])
+            for group, own in zip(optimizer.param_groups, options, strict=True):
+                group.update(own)
 
 
 def _as_matrix(tensor: Tensor, like: Tensor) -> Tensor:
