@@ -30,8 +30,9 @@ from torch.nn import functional
 from tqdm import tqdm
 
 from squeeze_segnet_ros import models, peers
-from squeeze_segnet_ros.engine.device import PRECISIONS, choose_device, choose_precision
+from squeeze_segnet_ros.engine.device import PRECISIONS, choose_device, choose_precision, without_tf32
 from squeeze_segnet_ros.engine.fold import fold_batch_norm
+from squeeze_segnet_ros.engine.segmenter import MIN_SIZE
 from squeeze_segnet_ros.errors import ConfigError, UnknownModelError, WeightsError
 from squeeze_segnet_ros.floor import measured_rates, work
 from squeeze_segnet_ros.labels import CAMVID
@@ -160,6 +161,8 @@ def _compare_networks(args: argparse.Namespace) -> None:
         raise ConfigError(f"--rounds is {args.rounds}: a spread takes at least 2")
     device = choose_device(args.device)
     precision = choose_precision(args.precision, device)
+    if precision == "fp32":
+        without_tf32()
     results = compare(names, size, device, precision, args.rounds)
     report = _machine(device) | {
         "precision": precision,
@@ -187,9 +190,9 @@ def _chosen(arguments: Sequence[str]) -> tuple[str, ...]:
 def _parse_size(text: str) -> tuple[int, int]:
     """``480x360`` -> (360, 480)."""
     numbers = text.split("x")
-    if len(numbers) != 2 or not all(map(str.isdecimal, numbers)) or min(map(int, numbers)) < 32:
+    if len(numbers) != 2 or not all(map(str.isdecimal, numbers)) or min(map(int, numbers)) < MIN_SIZE:
         raise ConfigError(
-            f"--size is '{text}': give width x height of at least 32 pixels each, such as 480x360"
+            f"--size is '{text}': give width x height of at least {MIN_SIZE} pixels each, such as 480x360"
         )
     return int(numbers[1]), int(numbers[0])
 
@@ -200,9 +203,9 @@ def _parse_case(text: str) -> tuple[int, int, int]:
     if len(numbers) != 3 or not all(map(str.isdecimal, numbers)):
         raise ConfigError(f"--engine-cases has '{text}': give width x height x batch, such as 480x360x4")
     width, height, batch = map(int, numbers)
-    if min(width, height) < 32 or batch < 1:
+    if min(width, height) < MIN_SIZE or batch < 1:
         raise ConfigError(
-            f"--engine-cases has '{text}': width and height are at least 32, the batch at least 1"
+            f"--engine-cases has '{text}': width and height are at least {MIN_SIZE}, the batch at least 1"
         )
     return height, width, batch
 

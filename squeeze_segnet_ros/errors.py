@@ -30,6 +30,10 @@ class DeviceError(SegmentationError):
     """A compute device or precision that this machine does not have."""
 
 
+class DeviceLostError(DeviceError):
+    """A GPU that this process cannot use any more: only a new process can."""
+
+
 class DatasetError(SegmentationError):
     """A data set folder that is missing or incomplete."""
 

@@ -67,7 +67,7 @@ class NetworkTests:
         assert logits.shape == (1, 11, *size)
         assert logits.isfinite().all()
 
-    @pytest.mark.parametrize("num_classes", [1, 4, 254])
+    @pytest.mark.parametrize("num_classes", [1, 4, 255])
     def test_scores_the_number_of_classes_asked_for(self, num_classes: int) -> None:
         with torch.device("meta"):
             network = models.build(self.name, num_classes)

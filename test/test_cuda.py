@@ -94,7 +94,7 @@ def test_unpooling_is_that_of_the_cpu():
 @pytest.mark.parametrize(("kernel_size", "ceil_mode"), [(3, True), (2, False)])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float16])
 def test_triton_kernels_are_those_of_the_cpu(kernel_size, ceil_mode, dtype):
-    if not kernels.available(torch.device("cuda")):
+    if not kernels.available(torch.device("cuda"), dtype):
         pytest.skip("Triton does not work here")
     image = torch.randint(0, 4, (2, 70, 45, 60), generator=torch.manual_seed(0)).to(dtype)
     pool = blocks.MaxPool(kernel_size, ceil_mode)

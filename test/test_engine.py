@@ -380,6 +380,23 @@ def test_out_of_memory_halves_the_batch(files, monkeypatch):
     assert limited.batches == [5, 2, 3, 1, 2]
 
 
+def test_what_fits_once_cached_memory_is_free_is_not_halved(files, monkeypatch):
+    net = ssr.load(weights=files("squeeze_segnet"), device="cpu", precision="fp32")
+    images = [image_of(seed=i) for i in range(3)]
+    wanted = net(images)
+    limited = OutOfMemory(net._network, room=0)
+
+    def drop_what_is_cached():
+        limited.room = 3
+        return True
+
+    monkeypatch.setattr(net, "_network", limited)
+    monkeypatch.setattr(net._execution, "free_memory", drop_what_is_cached)
+    for labels, each in zip(net(images), wanted, strict=True):
+        assert np.array_equal(labels, each)
+    assert limited.batches == [3, 3]
+
+
 def test_out_of_memory_for_one_image(files, monkeypatch):
     net = ssr.load(weights=files("squeeze_segnet"), device="cpu", precision="fp32")
     wanted = net(image_of())

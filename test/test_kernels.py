@@ -60,8 +60,8 @@ def test_a_triton_that_is_missing_or_broken_is_said_once(name, value, reason, mo
     monkeypatch.setattr(kernels, "triton", "there")
     monkeypatch.setattr(kernels, name, value)
     kernels.available.cache_clear()
-    device = torch.device("cpu")
-    assert not kernels.available(device) and not kernels.available(device)
+    asked = torch.device("cpu"), torch.bfloat16
+    assert not kernels.available(*asked) and not kernels.available(*asked)
     (message,) = [record.message for record in caplog.records]
     assert reason in message and "\n" not in message
     kernels.available.cache_clear()

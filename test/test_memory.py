@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from squeeze_segnet_ros.engine.memory import keep_freed_memory, release_freed_memory, separate_blocks
+from squeeze_segnet_ros.memory import keep_freed_memory, release_freed_memory, separate_blocks
 
 MB = 10**6
 
@@ -52,7 +52,7 @@ import os
 import sys
 import threading
 
-from squeeze_segnet_ros.engine.memory import share_one_heap
+from squeeze_segnet_ros.memory import share_one_heap
 
 if "one" in sys.argv:
     assert share_one_heap()

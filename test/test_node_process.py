@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import signal
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -124,6 +125,36 @@ def test_an_unexpected_failure_of_configure_is_told_in_the_log_and_on_diagnostic
         assert "topic length" in status.message
         node.send(signal.SIGINT)
         assert node.wait(5.0) == 0, node.text
+    assert "Traceback" not in node.text
+
+
+WITH_A_GPU_THAT_FAILS = """
+import sys
+from squeeze_segnet_ros.engine.execution import CpuExecution
+from squeeze_segnet_ros.errors import DeviceLostError
+from squeeze_segnet_ros.ros.segnet_node import main
+run, passes = CpuExecution.run, []
+def fail_after_a_while(*arguments):
+    passes.append(1)
+    if len(passes) > 3:
+        raise DeviceLostError("cuda:0 has failed")
+    return run(*arguments)
+CpuExecution.run = fail_after_a_while
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+def test_a_lost_gpu_ends_the_process_so_that_it_is_started_again(graph: Graph, weights: Path) -> None:
+    quick = parameters(weights=weights, input_size="[64,96]", device="cpu")
+    with Running([sys.executable, "-c", WITH_A_GPU_THAT_FAILS, *quick], OMP_NUM_THREADS="1") as node:
+        node.wait_for_line("listening to")
+        camera = graph.camera("/camera/front/image_raw")
+        labels = graph.listen(Image, "/camera/front/segmentation/label")
+        graph.wait_for(lambda: camera.send(picture()) and not node.is_running(), "the end of the node")
+        assert node.wait() == 1, node.text
+        assert labels, "frames before the failure are labelled"
+        graph.stop_listening(labels)
+    assert "cuda:0 has failed" in node.text
     assert "Traceback" not in node.text
 
 

@@ -335,6 +335,9 @@ for _ in range(6):
         ({"optimizer": {"rate": 1}}, "optimizer: unknown key 'rate'"),
         ({"augment": {"crop": 64}}, "'crop' takes a list of 2 numbers"),
         ({"batch_size": 1}, "batch_size at least 2"),
+        ({"evaluate_every": 0}, "evaluate_every must be at least 1"),
+        ({"augment": {"scale": [0, 1]}}, r"augment: scale is \[0, 1\]: give the least zoom, above 0"),
+        ({"augment": {"scale": [2, 1]}}, "and the largest"),
         ({"data_splits": ["train", "test"]}, "data_splits is 'test': choose train or val"),
         ({"data_splits": []}, "data_splits must name at least one"),
         ({"optimizer": {"name": "lion"}}, "optimizer: name is 'lion': choose sgd or adam or adamw or muon"),
@@ -350,6 +353,35 @@ def test_a_wrong_configuration_is_said(config, change, message):
     config.write_text(yaml.safe_dump(CONFIG | change))
     with pytest.raises(ConfigError, match=message):
         TrainConfig.from_yaml(config)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--steps", "0"], "steps and evaluate_every must be at least 1"),
+        (["--device", "gpu"], "unknown device 'gpu'"),
+        (["--device", "cuda:99"], "device 'cuda:99' does not exist"),
+        (["--resume", "--start-from", "x.safetensors"], "--start-from begin a run"),
+        (["--resume"], "start without --resume"),
+    ],
+)
+def test_wrong_arguments_are_one_line_and_exit_code_2(config, camvid, tmp_path, capsys, arguments, message):
+    assert _train(config, camvid, tmp_path / "run", *arguments) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert message in error
+
+
+def test_a_checkpoint_that_does_not_fit_is_said(config, camvid, tmp_path, capsys):
+    run = tmp_path / "run"
+    assert _train(config, camvid, run, "--steps", "2") == 0
+    config.write_text(yaml.safe_dump(CONFIG | {"model": "enet"}))
+    assert _train(config, camvid, run, "--resume") == 2
+    assert "is of a run of squeeze_segnet_v11, the configuration has enet" in capsys.readouterr().err
+    checkpoint = run / "checkpoint.pt"
+    checkpoint.write_bytes(checkpoint.read_bytes()[:1000])
+    assert _train(config, camvid, run, "--resume") == 2
+    assert f"{checkpoint} is damaged: begin anew without --resume" in capsys.readouterr().err
 
 
 def test_bad_input_is_one_line_and_exit_code_2(config, tmp_path, capsys):

@@ -46,5 +46,13 @@ def choose_precision(precision: str, device: torch.device) -> str:
     return precision
 
 
+def without_tf32() -> None:
+    """Makes a GPU's convolutions in fp32 compute in fp32, in the whole process.
+
+    PyTorch rounds their factors to TF32's 10 bits by default.
+    """
+    torch.backends.cudnn.allow_tf32 = False
+
+
 def _cpu_has_bf16() -> bool:
     return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())

@@ -17,12 +17,16 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from squeeze_segnet_ros.errors import DeviceLostError
+
 Results = Sequence["Tensor | None"]
 Function = Callable[..., Results]
 
 _log = logging.getLogger(__name__)
 _MAX_GRAPHS = 8
 """Shapes whose CUDA graphs are kept, each with the memory of its feature maps."""
+_capturing = threading.Lock()
+"""A capture begins with waiting for all of the GPU, which fails while another is underway in the process."""
 
 
 class CpuExecution:
@@ -40,8 +44,9 @@ class CpuExecution:
             results = function(*inputs)
             return results, {"upload": 0.0, "network": time.perf_counter() - start, "download": 0.0}
 
-    def free_memory(self) -> None:
-        """Nothing is kept between passes."""
+    def free_memory(self) -> bool:
+        """Nothing is kept between passes: False."""
+        return False
 
 
 @dataclass
@@ -67,7 +72,35 @@ class CudaExecution:
     def run(
         self, function: Function, inputs: Sequence[Tensor], key: Hashable
     ) -> tuple[Results, dict[str, float]]:
-        """See the module."""
+        """See the module.
+
+        Raises:
+            DeviceLostError: the GPU has failed for good, in this process.
+        """
+        try:
+            return self._run(function, inputs, key)
+        except torch.OutOfMemoryError:
+            raise
+        except RuntimeError as error:
+            reason = str(error).partition("\n")[0]
+            if self._is_lost():
+                raise DeviceLostError(
+                    f"{self._device} has failed and stays so until the process is started again: {reason}"
+                ) from error
+            raise
+
+    def _is_lost(self) -> bool:
+        """After an illegal access, or when a GPU has fallen off the bus, every later call fails too."""
+        try:
+            with _capturing:
+                torch.cuda.synchronize(self._device)
+        except RuntimeError:
+            return True
+        return False
+
+    def _run(
+        self, function: Function, inputs: Sequence[Tensor], key: Hashable
+    ) -> tuple[Results, dict[str, float]]:
         with torch.cuda.device(self._device):
             begun, uploaded, started, computed, downloaded = (
                 torch.cuda.Event(enable_timing=True) for _ in range(5)
@@ -80,8 +113,6 @@ class CudaExecution:
             with self._lock:
                 with torch.cuda.stream(self._computing):
                     uploaded.wait()
-                    for each in on_device:
-                        each.record_stream(self._computing)
                     started.record()
                     results = self._compute(function, on_device, key)
                     computed.record()
@@ -91,6 +122,7 @@ class CudaExecution:
                     downloaded.record()
                 # The next pass of this shape writes to the same memory.
                 downloaded.wait(self._computing)
+            # What the streams share, on_device and results, is held until then.
             downloaded.synchronize()
             seconds = {
                 "upload": begun.elapsed_time(uploaded) / 1000,
@@ -99,15 +131,23 @@ class CudaExecution:
             }
             return on_host, seconds
 
-    def free_memory(self) -> None:
-        """Gives up the CUDA graphs, whose feature maps no other pass can use, and PyTorch's free blocks."""
+    def free_memory(self) -> bool:
+        """Gives up the CUDA graphs, whose feature maps no other pass can use, and PyTorch's free blocks.
+
+        Returns:
+            Whether there was a graph, so that what did not fit before may fit now.
+        """
         with self._lock:
-            self._downloading.synchronize()
-            self._graphs.clear()
+            had_graphs = any(self._graphs.values())
+            self._drop_graphs()
         torch.cuda.empty_cache()
+        return had_graphs
+
+    def _drop_graphs(self) -> None:
+        self._downloading.synchronize()
+        self._graphs.clear()
 
     def _download(self, result: Tensor) -> Tensor:
-        result.record_stream(self._downloading)
         return torch.empty_like(result, device="cpu", pin_memory=True).copy_(result, non_blocking=True)
 
     def _compute(self, function: Function, inputs: Sequence[Tensor], key: Hashable) -> Results:
@@ -129,6 +169,7 @@ class CudaExecution:
                 raise
             except RuntimeError as error:
                 self._with_graphs = False
+                self._drop_graphs()
                 reason = str(error).splitlines()[0]
                 _log.warning("CUDA graphs do not work here, every kernel is launched by itself: %s", reason)
                 return function(*inputs)
@@ -140,7 +181,10 @@ class CudaExecution:
     def _capture(self, function: Function, inputs: Sequence[Tensor]) -> _Graph:
         inside = [each.clone() for each in inputs]
         graph = torch.cuda.CUDAGraph()
-        # Other threads of the process may go on using the GPU meanwhile.
-        with torch.cuda.graph(graph, stream=self._computing, capture_error_mode="thread_local"):
+        # Other threads of the process may go on using the GPU meanwhile, but for captures of their own.
+        with (
+            _capturing,
+            torch.cuda.graph(graph, stream=self._computing, capture_error_mode="thread_local"),
+        ):
             results = function(*inside)
         return _Graph(graph, inside, results)

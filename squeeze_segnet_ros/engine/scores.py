@@ -50,6 +50,7 @@ class Scores:
         if with_confidence or min_confidence > 0:
             probability = (self.planes.float() - best.float()).exp_().sum(0).reciprocal_()
             if min_confidence > 0:
-                labels = labels.masked_fill_(probability < min_confidence, UNLABELLED)
+                # What is not a number is below every minimum.
+                labels = labels.masked_fill_(~(probability >= min_confidence), UNLABELLED)
             confidence = self.assemble(probability.mul_(255).round_().to(torch.uint8))
         return self.assemble(labels), confidence

@@ -13,22 +13,22 @@ import torch
 from torch import Tensor
 
 from squeeze_segnet_ros import models
+from squeeze_segnet_ros.encodings import CHANNELS
 from squeeze_segnet_ros.engine.cpu import Plain, for_cpu
-from squeeze_segnet_ros.engine.device import PRECISIONS, choose_device, choose_precision
+from squeeze_segnet_ros.engine.device import PRECISIONS, choose_device, choose_precision, without_tf32
 from squeeze_segnet_ros.engine.execution import CpuExecution, CudaExecution
 from squeeze_segnet_ros.engine.fold import fold_batch_norm
-from squeeze_segnet_ros.engine.memory import keep_freed_memory
 from squeeze_segnet_ros.engine.scores import Scores
 from squeeze_segnet_ros.errors import ConfigError, DeviceError, InvalidImageError
 from squeeze_segnet_ros.labels import LabelClass
+from squeeze_segnet_ros.memory import keep_freed_memory
 from squeeze_segnet_ros.models import weights as weights_files
 from squeeze_segnet_ros.transforms import blend, resize
 
 MIN_SIZE = 32
 """Smallest height and width in pixels that every network takes."""
 
-_CHANNEL_COUNTS = {"rgb8": 3, "bgr8": 3, "rgba8": 4, "bgra8": 4, "mono8": 1}
-ENCODINGS = tuple(_CHANNEL_COUNTS)
+ENCODINGS = tuple(CHANNELS)
 """The encodings, as sensor_msgs names them, of the images that a Segmenter takes as they are."""
 
 
@@ -62,7 +62,8 @@ def load(
         model: a name out of ``models.names()``.
         weights: a safetensors file; None takes the released weights of the network.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
-        precision: ``auto``, ``fp32``, ``bf16`` or ``fp16``.
+        precision: ``auto``, ``fp32``, ``bf16`` or ``fp16``. With fp32 on a GPU, PyTorch's TF32, which rounds
+            to 10 bits, is switched off for convolutions of the whole process.
         input_size: height and width in pixels at which the network sees the images; None for their own.
 
     Raises:
@@ -110,6 +111,8 @@ class Segmenter:
             self._execution: CpuExecution | CudaExecution = CpuExecution()
             self._network = for_cpu(folded, dtype)
         else:
+            if self.precision == "fp32":
+                without_tf32()
             self._execution = CudaExecution(self._device)
             self._network = Plain(folded.to(self._device), dtype)
         self._palette = torch.from_numpy(self.label_set.palette).to(self._device)
@@ -169,6 +172,7 @@ class Segmenter:
             InvalidImageError: an image has the wrong type, rank, channels or size.
             ConfigError: an option is out of range.
             DeviceError: not even one image fits into the device's memory; the next call starts afresh.
+            DeviceLostError: the GPU has failed; only a new process can use it again.
         """
         single = isinstance(images, np.ndarray)
         batch = [images] if isinstance(images, np.ndarray) else list(images)
@@ -203,12 +207,14 @@ class Segmenter:
         min_confidence: float,
     ) -> list[Segmentation]:
         """One pass over images of one size; over half of them and then the rest where memory is short."""
-        try:
-            return self._pass(images, encodings, confidence, overlay_weight, min_confidence)
-        except torch.OutOfMemoryError as error:
-            shortage = str(error).split(". ")[0]
-        # Outside of the except block, whose exception would keep the failed pass's tensors alive.
-        self._execution.free_memory()
+        for _ in range(2):
+            try:
+                return self._pass(images, encodings, confidence, overlay_weight, min_confidence)
+            except torch.OutOfMemoryError as error:
+                shortage = str(error).split(". ")[0]
+            # Outside of the except block, whose exception would keep the failed pass's tensors alive.
+            if not self._execution.free_memory():
+                break
         if len(images) == 1:
             height, width = images[0].shape[:2]
             raise DeviceError(
@@ -292,7 +298,7 @@ def _checked(image: np.ndarray, encoding: str) -> np.ndarray:
     """The image as (H, W, C), or an InvalidImageError that says what is wrong with it."""
     if encoding not in ENCODINGS:
         raise InvalidImageError(f"encoding '{encoding}' is not one of {', '.join(ENCODINGS)}")
-    channels = _CHANNEL_COUNTS[encoding]
+    channels = CHANNELS[encoding]
     wanted = f"uint8 (height, width, {channels})"
     if not isinstance(image, np.ndarray) or image.dtype != np.uint8:
         kind = f"{image.dtype} array" if isinstance(image, np.ndarray) else type(image).__name__

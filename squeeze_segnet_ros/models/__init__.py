@@ -42,9 +42,9 @@ def build(name: str, num_classes: int = 11) -> nn.Module:
 
     Raises:
         UnknownModelError: there is no network of that name.
-        ValueError: ``num_classes`` is not in 1..254.
+        ValueError: ``num_classes`` is not in 1..255.
     """
     check(name)
-    if not 1 <= num_classes <= 254:
-        raise ValueError(f"num_classes is {num_classes}: a uint8 label image holds 1 to 254 classes")
+    if not 1 <= num_classes <= 255:
+        raise ValueError(f"num_classes is {num_classes}: a uint8 label image holds 1 to 255 classes")
     return _NETWORKS[name](num_classes)

@@ -150,7 +150,8 @@ class MaxPool(nn.Module):
         if torch.compiler.is_exporting():
             pooled = F.max_pool2d(x, self.kernel_size, stride=2, ceil_mode=self.ceil_mode)
             return pooled, max_pool_place(x, pooled, self.kernel_size)
-        if x.is_cuda and not (torch.is_grad_enabled() and x.requires_grad) and _kernels().available(x.device):
+        needs_no_gradient = not (torch.is_grad_enabled() and x.requires_grad)
+        if x.is_cuda and needs_no_gradient and _kernels().available(x.device, x.dtype):
             return _kernels().max_pool(
                 x, self.kernel_size, (self.pooled(x.shape[2]), self.pooled(x.shape[3]))
             )

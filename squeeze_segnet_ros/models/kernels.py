@@ -23,19 +23,20 @@ _BLOCK_CHANNELS, _BLOCK_COLUMNS = 64, 16
 
 
 @functools.cache
-def available(device: torch.device) -> bool:
-    """Whether the kernels run on ``device``; where they do not, the log says why, once."""
+def available(device: torch.device, dtype: torch.dtype) -> bool:
+    """Whether the kernels run on ``device`` for ``dtype``; where they do not, the log says why, once."""
     if triton is None:
         trouble = "Triton is not installed"
     else:
         try:
-            # Building a kernel takes a C compiler, and a GPU that Triton knows.
-            max_unpool(*max_pool(torch.zeros(1, 1, 3, 3, device=device), 3, (1, 1)), (3, 3))
+            # Building a kernel takes a C compiler, and a GPU that Triton knows and that has the type.
+            image = torch.zeros(1, 1, 3, 3, device=device, dtype=dtype)
+            max_unpool(*max_pool(image, 3, (1, 1)), (3, 3))
             return True
         except Exception as error:
             reason = str(error).partition("\n")[0]
             trouble = f"Triton does not work here ({type(error).__name__}: {reason})"
-    _log.warning("%s: pooling and unpooling on %s take a slower way", trouble, device)
+    _log.warning("%s: pooling and unpooling of %s on %s take a slower way", trouble, dtype, device)
     return False
 
 
@@ -53,10 +54,12 @@ def max_pool(x: Tensor, kernel_size: int, size: tuple[int, int]) -> tuple[Tensor
     n, c, height, width = x.shape
     pooled = x.new_empty((n, *size, c)).permute(0, 3, 1, 2)
     place = torch.empty_like(pooled, dtype=torch.uint8)
-    _max_pool[_grid(n, c, *size)](
-        x, pooled, place, c, height, width, *size, *x.stride(), kernel_size,
-        _BLOCK_COLUMNS, _BLOCK_CHANNELS,
-    )  # fmt: skip
+    # Triton asks which GPU is the current one, not where a tensor is.
+    with torch.cuda.device_of(x):
+        _max_pool[_grid(n, c, *size)](
+            x, pooled, place, c, height, width, *size, *x.stride(), kernel_size,
+            _BLOCK_COLUMNS, _BLOCK_CHANNELS,
+        )  # fmt: skip
     return pooled, place
 
 
@@ -73,10 +76,11 @@ def max_unpool(x: Tensor, place: Tensor, output_size: tuple[int, int]) -> Tensor
     """
     n, c, h, w = x.shape
     unpooled = x.new_empty((n, *output_size, c)).permute(0, 3, 1, 2)
-    _max_unpool[_grid(n, c, *output_size)](
-        x, place, unpooled, c, h, w, *output_size, *x.stride(), *place.stride(),
-        _BLOCK_COLUMNS, _BLOCK_CHANNELS,
-    )  # fmt: skip
+    with torch.cuda.device_of(x):
+        _max_unpool[_grid(n, c, *output_size)](
+            x, place, unpooled, c, h, w, *output_size, *x.stride(), *place.stride(),
+            _BLOCK_COLUMNS, _BLOCK_CHANNELS,
+        )  # fmt: skip
     return unpooled
 
 

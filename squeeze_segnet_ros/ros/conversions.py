@@ -13,13 +13,11 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header
 from vision_msgs.msg import LabelInfo, VisionClass
 
+from squeeze_segnet_ros.encodings import CHANNELS
 from squeeze_segnet_ros.errors import InvalidImageError
 from squeeze_segnet_ros.labels import LabelClass
 from squeeze_segnet_ros.ros import compressed
 from squeeze_segnet_ros.ros.config import MAX_PIXELS
-
-CHANNELS = {"rgb8": 3, "bgr8": 3, "rgba8": 4, "bgra8": 4, "mono8": 1}
-"""Encodings that are seen as arrays without a copy, with their channels."""
 
 
 class Pixels(NamedTuple):

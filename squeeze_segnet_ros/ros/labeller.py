@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -14,10 +14,10 @@ from rclpy.impl.rcutils_logger import RcutilsLogger
 from sensor_msgs.msg import CompressedImage, Image
 
 from squeeze_segnet_ros.engine import Segmentation, Segmenter, load
-from squeeze_segnet_ros.engine.memory import release_freed_memory, separate_blocks
 from squeeze_segnet_ros.engine.segmenter import MIN_SIZE
-from squeeze_segnet_ros.errors import ConfigError, InvalidImageError
+from squeeze_segnet_ros.errors import ConfigError, DeviceLostError, InvalidImageError
 from squeeze_segnet_ros.labels import UNLABELLED, LabelClass
+from squeeze_segnet_ros.memory import release_freed_memory, separate_blocks
 from squeeze_segnet_ros.msg import SegmentationStats
 from squeeze_segnet_ros.ros import conversions
 from squeeze_segnet_ros.ros.camera import Camera, Wanted
@@ -53,7 +53,10 @@ class _Job:
 
 
 class Labeller:
-    """Takes frames from the queue until it is closed and empty."""
+    """Takes frames from the queue until it is closed and empty.
+
+    ``on_device_lost`` is called from its thread, with the reason, when the GPU has failed for good.
+    """
 
     def __init__(
         self,
@@ -64,8 +67,10 @@ class Labeller:
         log: RcutilsLogger,
         segmenter: Segmenter,
         config: NodeConfig,
+        on_device_lost: Callable[[str], None],
     ) -> None:
         self._tools = (segmenter, config)
+        self._on_device_lost = on_device_lost
         self._cameras = cameras
         self._records = records
         self._queue = queue
@@ -111,9 +116,11 @@ class Labeller:
                     self._publish_label(job, result)
                 for job, result in zip(group, results, strict=True):
                     self._publish_rest(job, result, segmenter, len(group))
-            # Out of memory, a lost GPU: the frame is gone, the node is not.
+            # Out of memory, say: the frame is gone, the node is not.
             except Exception as error:
                 self._complaints.tell("segmenting failed", error)
+                if isinstance(error, DeviceLostError):
+                    self._on_device_lost(str(error))
                 for job in group:
                     if not job.settled:
                         self._queue.settle(job.camera, Fate.FAILED)

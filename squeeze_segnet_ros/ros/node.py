@@ -18,6 +18,7 @@ from rosgraph_msgs.msg import Clock as ClockMessage
 from sensor_msgs.msg import CompressedImage, Image
 
 from squeeze_segnet_ros.errors import ConfigError, SegmentationError
+from squeeze_segnet_ros.memory import release_freed_memory
 from squeeze_segnet_ros.ros import diagnostics, parameters
 from squeeze_segnet_ros.ros.camera import Camera, pending
 from squeeze_segnet_ros.ros.config import Change, NodeConfig, Setting
@@ -50,8 +51,10 @@ class SegnetNode(LifecycleNode):
         """Set when the process has to end: nothing waits any longer than it must."""
         self.loading = threading.Event()
         """Set while the network is loaded on configuring: nothing is lost when the process ends then."""
+        self.device_lost = threading.Event()
+        """Set when the GPU has failed for good: only a new process can use it again."""
         self.trouble: str | None = None
-        """Why the last transition failed."""
+        """Why the last transition failed, or the GPU."""
         self._config = parameters.declare(self)
         for line in parameters.complaints_about_unknown(parameters.overrides(self)):
             self.get_logger().warning(line)
@@ -157,7 +160,12 @@ class SegnetNode(LifecycleNode):
             self.get_logger(),
             self._segmenter,
             self._config,
+            self._on_device_lost,
         )
+
+    def _on_device_lost(self, reason: str) -> None:
+        self.trouble = reason
+        self.device_lost.set()
 
     def _activate(self) -> None:
         assert self._labeller is not None
@@ -192,6 +200,7 @@ class SegnetNode(LifecycleNode):
             camera.destroy()
         self._cameras, self._records, self._reported = [], [], []
         self._segmenter = self._labeller = None
+        release_freed_memory()
 
     # Frames
 

@@ -13,7 +13,10 @@ _POLL_SECONDS = 0.1
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the node until SIGINT or SIGTERM, which ends the process; returns only to report bad usage."""
+    """Run the node until SIGINT or SIGTERM, which ends the process; returns only to report bad usage.
+
+    It also ends, with exit code 1, when the GPU is lost, so that whoever respawns it gets one that labels.
+    """
     stop, loading = threading.Event(), threading.Event()
     loading.set()
     _stop_on_signals(stop, loading)
@@ -23,7 +26,7 @@ def main(arguments: list[str] | None = None) -> int:
     argv = sys.argv if arguments is None else ["segnet_node", *arguments]
     # These imports take a while. A signal that comes meanwhile must find its handler, and rclpy sets up none:
     # its own would end the context before the frames that wait are labelled.
-    from squeeze_segnet_ros.engine.memory import share_one_heap
+    from squeeze_segnet_ros.memory import share_one_heap
 
     # The middleware's threads would come first with heaps of their own.
     share_one_heap()
@@ -55,7 +58,11 @@ def main(arguments: list[str] | None = None) -> int:
 
     if node.config.autostart:
         executor.create_task(start)
-    while not stop.is_set() and not (failed.is_set() and options.exit_on_failure):
+
+    def must_end() -> bool:
+        return node.device_lost.is_set() or (failed.is_set() and options.exit_on_failure)
+
+    while not stop.is_set() and not must_end():
         executor.spin_once(timeout_sec=_POLL_SECONDS)
     node.finish()
     executor.shutdown(timeout_sec=0.0)
@@ -65,7 +72,7 @@ def main(arguments: list[str] | None = None) -> int:
     sys.stderr.flush()
     # Leaving the usual way takes PyTorch apart, for seconds on a busy computer, and would crash in a network
     # pass that is still running.
-    os._exit(1 if failed.is_set() and options.exit_on_failure else 0)
+    os._exit(1 if must_end() else 0)
 
 
 def _parser() -> argparse.ArgumentParser:

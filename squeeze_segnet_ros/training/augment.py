@@ -47,6 +47,8 @@ class AugmentConfig:
         for name in (*self.rare_classes, *self.pasted_classes):
             if name not in CAMVID.names:
                 raise ConfigError(f"there is no class '{name}': choose from {', '.join(CAMVID.names)}")
+        if not 0 < self.scale[0] <= self.scale[1]:
+            raise ConfigError(f"scale is {list(self.scale)}: give the least zoom, above 0, and the largest")
         for key in ("rare_class_share", "paste_share"):
             if not 0 <= getattr(self, key) <= 1:
                 raise ConfigError(f"{key} is {getattr(self, key)}: it is a share in 0..1")

@@ -114,8 +114,8 @@ class TrainConfig:
     distillation: DistillationConfig = field(default_factory=DistillationConfig)
 
     def __post_init__(self) -> None:
-        if self.steps < 1 or self.batch_size < 2:
-            raise ConfigError("steps must be at least 1 and batch_size at least 2")
+        if self.steps < 1 or self.batch_size < 2 or self.evaluate_every < 1:
+            raise ConfigError("steps and evaluate_every must be at least 1 and batch_size at least 2")
         if not self.data_splits or len(set(self.data_splits)) < len(self.data_splits):
             raise ConfigError("data_splits must name at least one split, each once")
         for split in self.data_splits:

@@ -15,7 +15,7 @@ import csv
 import dataclasses
 import math
 import os
-import shutil
+import pickle
 import signal
 import sys
 from collections.abc import Iterator
@@ -30,9 +30,10 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from squeeze_segnet_ros import models
-from squeeze_segnet_ros.engine.memory import keep_freed_memory
-from squeeze_segnet_ros.errors import ConfigError, DatasetError, DeviceError, WeightsError
+from squeeze_segnet_ros.engine.device import choose_device
+from squeeze_segnet_ros.errors import ConfigError, DatasetError, WeightsError
 from squeeze_segnet_ros.labels import CAMVID
+from squeeze_segnet_ros.memory import keep_freed_memory
 from squeeze_segnet_ros.models import encoder_weights, weights
 from squeeze_segnet_ros.training import losses
 from squeeze_segnet_ros.training.camvid import joined, load_split
@@ -67,8 +68,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Runs the command; 0 when it trained to the end, 130 after Ctrl-C, which leaves a checkpoint."""
     config = TrainConfig.from_yaml(args.config)
-    if args.steps:
+    if args.steps is not None:
         config = dataclasses.replace(config, steps=args.steps)
+    if args.resume and (args.encoder_weights or args.start_from):
+        raise ConfigError(
+            "--resume goes on from a checkpoint; --encoder-weights and --start-from begin a run"
+        )
     if args.data is None:
         raise DatasetError("no data set: give --data or set CAMVID_ROOT to CamVid's root folder")
     output = args.output or Path("runs") / args.config.stem
@@ -86,19 +91,16 @@ def run(args: argparse.Namespace) -> int:
 @contextmanager
 def _process_group(device: str) -> Iterator[torch.device]:
     """The device of this process; joins the group when ``torchrun`` started it."""
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-    if device.startswith("cuda") and not torch.cuda.is_available():
-        raise DeviceError(f"device '{device}': this machine has no CUDA device, use cpu")
     if "RANK" not in os.environ:
-        yield torch.device(device)
+        yield choose_device(device)
         return
-    if device == "cuda":
-        device = f"cuda:{os.environ['LOCAL_RANK']}"
-        torch.cuda.set_device(device)
-    dist.init_process_group("nccl" if device.startswith("cuda") else "gloo")
+    chosen = choose_device(device)
+    if chosen.type == "cuda" and device in ("auto", "cuda"):
+        chosen = choose_device(f"cuda:{os.environ['LOCAL_RANK']}")
+        torch.cuda.set_device(chosen)
+    dist.init_process_group("nccl" if chosen.type == "cuda" else "gloo")
     try:
-        yield torch.device(device)
+        yield chosen
     finally:
         dist.destroy_process_group()
 
@@ -195,7 +197,14 @@ class Trainer:
         path = self.output / "checkpoint.pt"
         if not path.is_file():
             raise WeightsError(f"no checkpoint at {path}: start without --resume")
-        state = torch.load(path, map_location=self.device, weights_only=True)
+        try:
+            state = torch.load(path, map_location=self.device, weights_only=True)
+        except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
+            reason = str(error).partition("\n")[0]
+            raise WeightsError(f"{path} is damaged: begin anew without --resume ({reason})") from error
+        model = state.get("config", {}).get("model", self.config.model)
+        if model != self.config.model:
+            raise ConfigError(f"{path} is of a run of {model}, the configuration has {self.config.model}")
         if state.get("with_extra_data") and self.config.extra_share and not self.extra_crops:
             raise DatasetError(
                 f"{path} comes from a run with --extra-data: give it again, or set extra_share to 0"
@@ -206,8 +215,12 @@ class Trainer:
         self.average.load_state_dict(state["average"])
         self.optimizer = make_optimizer(self.network, self.config.optimizer, self.pretrained)
         self.optimizer.load_state_dict(state["optimizer"])
-        self.generator.set_state(state["generator"].cpu())
         self.step, self.best = state["step"], state["best"]
+        if self.rank == 0:
+            self.generator.set_state(state["generator"].cpu())
+        else:
+            # The checkpoint has rank 0's: with it, all processes would draw the same crops.
+            self.generator.manual_seed((self.seed * 1000 + self.rank) * 1_000_003 + self.step)
         if self.rank == 0 and state.get("config") != self._plain_config():
             name = f"config_from_step_{self.step}.yaml"
             self._record(name)
@@ -335,10 +348,11 @@ class Trainer:
             is_best = result.mean_iou > self.best
             trained_on_val = "val" in self.config.data_splits
             # Scores on what was trained on are no figures, and choose nothing.
-            figures = {key: round(value, 4) for key, value in row.items() if key not in ("step", "loss")}
-            self._save_weights("last.safetensors", {} if trained_on_val else {"camvid/val": figures})
+            rounded = {key: round(value, 4) for key, value in row.items() if key not in ("step", "loss")}
+            figures = {} if trained_on_val else {"camvid/val": rounded}
+            self._save_weights("last.safetensors", figures)
             if is_best and not trained_on_val:
-                shutil.copyfile(self.output / "last.safetensors", self.output / "best.safetensors")
+                self._save_weights("best.safetensors", figures)
             self.best = max(self.best, result.mean_iou)
             self.save_checkpoint()
         if self.world_size > 1:

@@ -57,7 +57,10 @@ def separate_blocks() -> Iterator[None]:
 
 
 def release_freed_memory() -> None:
-    """Hands what is free back to the kernel, as when a network has gone."""
+    """Hands what is free back to the kernel and the GPU's driver, as when a network has gone."""
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_initialized():
+        torch.cuda.empty_cache()
     if malloc_trim := _glibc("malloc_trim"):
         malloc_trim(ctypes.c_size_t(0))
 
