@@ -128,6 +128,14 @@ def test_an_unexpected_failure_of_configure_is_told_in_the_log_and_on_diagnostic
     assert "Traceback" not in node.text
 
 
+def test_pytorch_is_not_waited_for_before_the_node_is_there() -> None:
+    program = "import sys; from squeeze_segnet_ros.ros import node, segnet_node; "
+    program += "from squeeze_segnet_ros.memory import share_one_heap; print('torch' in sys.modules)"
+    with Running([sys.executable, "-c", program]) as imports:
+        assert imports.wait() == 0, imports.text
+    assert imports.lines == ["False"]
+
+
 WITH_A_GPU_THAT_FAILS = """
 import sys
 from squeeze_segnet_ros.engine.execution import CpuExecution
