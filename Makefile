@@ -8,7 +8,7 @@ setup:
 	@bash underlay/setup.sh
 
 demo: setup
-	@$(run) python3 -m squeeze_segnet_ros.ros.demo $(if $(BAG),--bag "$$BAG") $(if $(CAMVID),--camvid "$$CAMVID")
+	@$(run) python3 -m squeeze_segnet_ros demo $(if $(BAG),--bag "$$BAG") $(if $(CAMVID),--camvid "$$CAMVID")
 
 test: setup
 	@$(run) python3 -m pytest test $(ARGS)

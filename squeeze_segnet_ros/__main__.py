@@ -4,33 +4,43 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import os
 import sys
+from pathlib import Path
+from types import ModuleType
 from typing import NamedTuple
 
-from squeeze_segnet_ros.errors import SegmentationError
+from squeeze_segnet_ros.errors import ConfigError, SegmentationError
 
 
 class Command(NamedTuple):
-    """A command: the module with its ``add_arguments`` and ``run``, what it does, the extra that it needs."""
+    """A command: the module with its ``add_arguments`` and ``run``, what it does, the extra that it needs.
+
+    ``folder`` is the folder of the repository that holds the module, for what measures the product or makes
+    its data; empty for what is part of the package.
+    """
 
     module: str
     help: str
     extra: str = ""
+    folder: str = ""
 
 
 _COMMANDS = {
-    "train": Command("training.train", "train a network on CamVid", "train"),
-    "average": Command("training.average", "write the mean of several weights files of one network"),
-    "evaluate": Command("training.evaluate", "score a weights file on CamVid", "train"),
-    "benchmark": Command("benchmark", "compare networks in size, arithmetic, time and memory"),
+    "train": Command("train", "train a network on CamVid", "train"),
+    "average": Command("average", "write the mean of several weights files of one network"),
+    "evaluate": Command("evaluate", "score a weights file on CamVid", "train"),
     "export": Command("export", "write a network for other runtimes", "export"),
-    "bag": Command("bags.command", "describe a bag, recover one, or make one from CamVid", "bags"),
-    "render": Command("scenes.render", "render street scenes with exact labels", "scenes"),
+    "bag": Command("bag", "describe a bag, recover one, or make one from CamVid", "bags"),
+    "benchmark": Command("benchmark.command", "compare networks and engines, side by side", folder="test"),
+    "demo": Command("demo.command", "play a bag through the launched node and score it", "bags", "test"),
+    "reliability": Command("reliability.command", "measure the node under load and faults", "bags", "test"),
+    "render": Command("scenes.render", "render street scenes with exact labels", "scenes", "rosbags"),
 }
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Runs one command; bad input gives one line on standard error and the exit code 2."""
+    """Run one command; bad input gives one line on standard error and the exit code 2."""
     arguments = sys.argv[1:] if arguments is None else arguments
     parser = argparse.ArgumentParser(
         prog="python -m squeeze_segnet_ros", description="Semantic segmentation."
@@ -39,23 +49,46 @@ def main(arguments: list[str] | None = None) -> int:
     parsers = {name: commands.add_parser(name, help=command.help) for name, command in _COMMANDS.items()}
     # Only the command that was asked for is imported: each needs libraries that the others do without.
     asked = next((argument for argument in arguments if argument in _COMMANDS), None)
-    if asked:
-        try:
-            module = importlib.import_module(f"squeeze_segnet_ros.{_COMMANDS[asked].module}")
-        except ModuleNotFoundError as error:
-            extra = _COMMANDS[asked].extra
-            hint = f': pip install "squeeze_segnet_ros[{extra}]"' if extra else ""
-            print(f"{parser.prog} {asked}: {error.name} is not installed{hint}", file=sys.stderr)
-            return 2
-        parsers[asked].description = module.__doc__
-        module.add_arguments(parsers[asked])
-        parsers[asked].set_defaults(run=module.run)
-    parsed = parser.parse_args(arguments)
     try:
+        if asked:
+            module = _module(asked)
+            parsers[asked].description = module.__doc__
+            module.add_arguments(parsers[asked])
+            parsers[asked].set_defaults(run=module.run)
+        parsed = parser.parse_args(arguments)
         return int(parsed.run(parsed))
     except SegmentationError as error:
-        print(f"{parser.prog} {parsed.command}: {error}", file=sys.stderr)
+        print(f"{parser.prog} {asked}: {error}", file=sys.stderr)
         return 2
+
+
+def _module(name: str) -> ModuleType:
+    command = _COMMANDS[name]
+    if command.folder:
+        _add_to_path(_repository(name) / command.folder)
+    try:
+        return importlib.import_module(
+            command.module if command.folder else f"squeeze_segnet_ros.commands.{command.module}"
+        )
+    except ModuleNotFoundError as error:
+        hint = f': pip install "squeeze_segnet_ros[{command.extra}]"' if command.extra else ""
+        raise ConfigError(f"{error.name} is not installed{hint}") from None
+
+
+def _repository(name: str) -> Path:
+    """The repository that this package is run from, or that is the working folder."""
+    for root in (Path.cwd(), Path(__file__).resolve().parents[1]):
+        if (root / _COMMANDS[name].folder / _COMMANDS[name].module.partition(".")[0]).is_dir():
+            return root
+    raise ConfigError("it is part of the repository, not of the installed package: run it in a clone of that")
+
+
+def _add_to_path(folder: Path) -> None:
+    """Let this process, and those that it starts, import the modules in ``folder``."""
+    if str(folder) not in sys.path:
+        sys.path.append(str(folder))
+        others = os.environ.get("PYTHONPATH")
+        os.environ["PYTHONPATH"] = f"{others}{os.pathsep}{folder}" if others else str(folder)
 
 
 if __name__ == "__main__":

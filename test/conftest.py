@@ -12,6 +12,10 @@ import pytest
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
+# What the tests start may import what they import.
+_own = [str(Path(__file__).parent), str(Path(__file__).parents[1] / "rosbags")]
+os.environ["PYTHONPATH"] = os.pathsep.join([*filter(None, [os.environ.get("PYTHONPATH")]), *_own])
+
 # Domain ids 0 to 101 work on every platform; runs beside each other start at different ones.
 _domain_ids = itertools.count(os.getpid())
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from squeeze_segnet_ros.labels import UNLABELLED
+from squeeze_segnet_ros.classes import UNLABELLED
 
 
 @dataclass(frozen=True)

@@ -13,17 +13,17 @@ import torch
 from torch import Tensor
 
 from squeeze_segnet_ros import models
-from squeeze_segnet_ros.encodings import CHANNELS
-from squeeze_segnet_ros.engine.cpu import Plain, for_cpu
+from squeeze_segnet_ros.classes import LabelClass
+from squeeze_segnet_ros.engine.backends.execution import CpuExecution, CudaExecution
+from squeeze_segnet_ros.engine.backends.torch_cpu import Plain, for_cpu
 from squeeze_segnet_ros.engine.device import PRECISIONS, choose_device, choose_precision, without_tf32
-from squeeze_segnet_ros.engine.execution import CpuExecution, CudaExecution
 from squeeze_segnet_ros.engine.fold import fold_batch_norm
 from squeeze_segnet_ros.engine.scores import Scores
 from squeeze_segnet_ros.errors import ConfigError, DeviceError, InvalidImageError
-from squeeze_segnet_ros.labels import LabelClass
+from squeeze_segnet_ros.images.encodings import CHANNELS
+from squeeze_segnet_ros.images.pixels import blend, resize
 from squeeze_segnet_ros.memory import keep_freed_memory
 from squeeze_segnet_ros.models import weights as weights_files
-from squeeze_segnet_ros.transforms import blend, resize
 
 MIN_SIZE = 32
 """Smallest height and width in pixels that every network takes."""

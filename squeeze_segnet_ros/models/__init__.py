@@ -37,8 +37,8 @@ def check(name: str) -> None:
 def build(name: str, num_classes: int = 11) -> nn.Module:
     """A network with fresh parameters.
 
-    It maps float (N, 3, H, W), RGB normalized as :mod:`squeeze_segnet_ros.transforms` does, with H and W of
-    at least 32, to logits (N, num_classes, H, W).
+    It maps float (N, 3, H, W), RGB normalized as :mod:`squeeze_segnet_ros.images.pixels` does, with
+    H and W of at least 32, to logits (N, num_classes, H, W).
 
     Raises:
         UnknownModelError: there is no network of that name.

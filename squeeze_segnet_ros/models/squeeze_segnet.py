@@ -30,8 +30,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from squeeze_segnet_ros.images.pixels import MEAN, STD
 from squeeze_segnet_ros.models.blocks import DFire, Fire, MaxPool, conv_bn_relu, max_unpool
-from squeeze_segnet_ros.transforms import MEAN, STD
 
 
 class FireRow(NamedTuple):

@@ -17,9 +17,9 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
+from squeeze_segnet_ros.classes import CAMVID, LabelClass, LabelSet
 from squeeze_segnet_ros.errors import WeightsError
-from squeeze_segnet_ros.labels import CAMVID, LabelClass, LabelSet
-from squeeze_segnet_ros.transforms import MEAN, STD
+from squeeze_segnet_ros.images.pixels import MEAN, STD
 
 _METADATA_KEY = "squeeze_segnet_ros"
 _MOST_BYTES, _MOST_HEADER = 2**31, 2**20

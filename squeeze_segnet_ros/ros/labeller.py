@@ -13,19 +13,19 @@ from rclpy.clock import Clock
 from rclpy.impl.rcutils_logger import RcutilsLogger
 from sensor_msgs.msg import CompressedImage, Image
 
+from squeeze_segnet_ros.classes import UNLABELLED, LabelClass
 from squeeze_segnet_ros.engine import Segmentation, Segmenter, load
 from squeeze_segnet_ros.engine.segmenter import MIN_SIZE
 from squeeze_segnet_ros.errors import ConfigError, DeviceLostError, InvalidImageError
-from squeeze_segnet_ros.labels import UNLABELLED, LabelClass
 from squeeze_segnet_ros.memory import release_freed_memory, separate_blocks
 from squeeze_segnet_ros.msg import SegmentationStats
-from squeeze_segnet_ros.ros import conversions
+from squeeze_segnet_ros.ros import messages as conversions
 from squeeze_segnet_ros.ros.camera import Camera, Wanted
+from squeeze_segnet_ros.ros.camera_record import CameraRecord
 from squeeze_segnet_ros.ros.complaints import Complaints
 from squeeze_segnet_ros.ros.config import ALL_CLASSES, NodeConfig
 from squeeze_segnet_ros.ros.frame_queue import Fate, FrameQueue
 from squeeze_segnet_ros.ros.health import Finding
-from squeeze_segnet_ros.ros.record import CameraRecord
 
 MAX_BATCH = 8
 """Frames of different cameras that go through the network together."""

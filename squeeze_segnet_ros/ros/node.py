@@ -21,9 +21,9 @@ from squeeze_segnet_ros.errors import ConfigError, SegmentationError
 from squeeze_segnet_ros.memory import release_freed_memory
 from squeeze_segnet_ros.ros import diagnostics, parameters
 from squeeze_segnet_ros.ros.camera import Camera, pending
+from squeeze_segnet_ros.ros.camera_record import CameraRecord
 from squeeze_segnet_ros.ros.config import Change, NodeConfig, Setting
 from squeeze_segnet_ros.ros.frame_queue import Counts, FrameQueue
-from squeeze_segnet_ros.ros.record import CameraRecord
 
 if TYPE_CHECKING:
     from squeeze_segnet_ros.engine import Segmenter

@@ -6,7 +6,6 @@ as their mean than each by itself (Wortsman et al., "Model soups", arXiv 2203.05
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,21 +14,7 @@ from torch import Tensor, nn
 from squeeze_segnet_ros import models
 from squeeze_segnet_ros.errors import WeightsError
 from squeeze_segnet_ros.models import weights
-from squeeze_segnet_ros.training.record import command_line, git_revision
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declares the command's arguments."""
-    parser.add_argument("files", type=Path, nargs="+", help="safetensors files of one network")
-    parser.add_argument("--output", type=Path, required=True, help="safetensors file to write")
-
-
-def run(args: argparse.Namespace) -> int:
-    """Runs the command."""
-    network, metadata = average(args.files)
-    weights.save(args.output, network, metadata)
-    print(f"mean of {len(args.files)} files of {metadata.model}, written to {args.output}")
-    return 0
+from squeeze_segnet_ros.training.run_folder import command_line, git_revision
 
 
 def average(paths: Sequence[Path]) -> tuple[nn.Module, weights.WeightsMetadata]:

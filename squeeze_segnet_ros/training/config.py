@@ -9,8 +9,8 @@ from typing import Any
 
 import yaml
 
+from squeeze_segnet_ros.data.augment import AugmentConfig
 from squeeze_segnet_ros.errors import ConfigError
-from squeeze_segnet_ros.training.augment import AugmentConfig
 
 _MAY_TRAIN = ("train", "val")
 

@@ -11,8 +11,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from squeeze_segnet_ros import models
+from squeeze_segnet_ros.classes import CAMVID
 from squeeze_segnet_ros.errors import ConfigError
-from squeeze_segnet_ros.labels import CAMVID
 from squeeze_segnet_ros.models import weights
 from squeeze_segnet_ros.training.config import DistillationConfig
 

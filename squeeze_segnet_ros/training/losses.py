@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from squeeze_segnet_ros.labels import UNLABELLED
+from squeeze_segnet_ros.classes import UNLABELLED
 from squeeze_segnet_ros.training.config import LossConfig
 
 

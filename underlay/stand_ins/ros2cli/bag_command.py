@@ -17,8 +17,8 @@ def main(argv: list[str]) -> int:
 
 def _info(args: argparse.Namespace) -> int:
     try:
-        from squeeze_segnet_ros.bags.command import describe
         from squeeze_segnet_ros.bags.reader import open_bag
+        from squeeze_segnet_ros.commands.bag import describe
         from squeeze_segnet_ros.errors import SegmentationError
     except ImportError as error:
         raise CommandError(f"`ros2 bag` needs squeeze_segnet_ros, with its extra 'bags': {error}") from None

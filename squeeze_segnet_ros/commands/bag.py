@@ -1,0 +1,118 @@
+"""Describe a bag, save what is whole of a truncated one, or make one from a CamVid folder."""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import sys
+from datetime import datetime, timezone
+
+from squeeze_segnet_ros.bags import messages
+from squeeze_segnet_ros.bags.reader import BagReader, open_bag
+from squeeze_segnet_ros.bags.writer import BagWriter
+from squeeze_segnet_ros.data.camvid_bag import write_camvid_bag
+from squeeze_segnet_ros.errors import BagError, InvalidImageError
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the actions ``info``, ``recover`` and ``camvid``."""
+    actions = parser.add_subparsers(dest="action", required=True, metavar="action")
+
+    info = actions.add_parser("info", help="topics, counts, rates and image sizes of a bag")
+    info.add_argument("bag", help="bag folder, .mcap or .db3 file")
+
+    recover = actions.add_parser("recover", help="copy the whole messages of a truncated bag to a new one")
+    recover.add_argument("bag", help="bag folder or .mcap file")
+    recover.add_argument("--output", required=True, help="bag folder to create")
+
+    camvid = actions.add_parser("camvid", help="write CamVid frames with their true labels as a bag")
+    camvid.add_argument("--data", required=True, help="CamVid folder with test/, testannot/ and so on")
+    camvid.add_argument("--output", required=True, help="bag folder to create")
+    camvid.add_argument("--split", default="test", choices=("train", "val", "test"), help="default: test")
+    camvid.add_argument("--rate", type=float, default=10.0, help="frames per second (default: 10)")
+    camvid.add_argument(
+        "--format", default="png", choices=("png", "jpeg"), help="png is lossless (default: png)"
+    )
+    camvid.add_argument("--quality", type=int, default=95, help="of jpeg, 1..100 (default: 95)")
+    camvid.add_argument("--limit", type=int, help="at most so many frames")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Runs one action; raises SegmentationError for bad input."""
+    if arguments.action == "info":
+        with open_bag(arguments.bag) as bag:
+            print(describe(bag))
+        return 0
+    if arguments.action == "recover":
+        return _recover(arguments.bag, arguments.output)
+    if arguments.rate <= 0:
+        raise BagError(f"--rate {arguments.rate:g} makes no sense: frames per second, above 0")
+    if not 1 <= arguments.quality <= 100:
+        raise BagError(f"--quality {arguments.quality} makes no sense: 1 to 100")
+    if arguments.limit is not None and arguments.limit < 1:
+        raise BagError(f"--limit {arguments.limit} makes no sense: at least 1 frame")
+    frames = write_camvid_bag(
+        arguments.data,
+        arguments.output,
+        arguments.split,
+        rate_hz=arguments.rate,
+        format=arguments.format,
+        quality=arguments.quality,
+        limit=arguments.limit,
+        progress=_progress if sys.stderr.isatty() else None,
+    )
+    print(f"{arguments.output}: {frames} frames at {arguments.rate:g} Hz")
+    return 0
+
+
+def _recover(source: str, output: str) -> int:
+    with open_bag(source, recover=True) as bag:
+        if bag.note:
+            print(bag.note)
+        bag.register_types(messages.typestore())
+        with BagWriter(output) as writer:
+            for topic, timestamp, message_type, data in bag.messages():
+                writer.write(topic, message_type, timestamp, data, latched=bag.info[topic].latched)
+        print(f"{output}: {bag.count} messages")
+    return 0
+
+
+def describe(bag: BagReader) -> str:
+    """A text of several lines about a bag: span of time, and for each topic type, count, rate and size."""
+    seconds = bag.duration_ns / 1e9
+    start = datetime.fromtimestamp(bag.start_ns / 1e9, timezone.utc)
+    lines = [
+        f"bag       {bag.path}",
+        f"duration  {seconds:.3f} s from {start:%Y-%m-%d %H:%M:%S} UTC",
+        f"messages  {bag.count}",
+    ]
+    if bag.note:
+        lines.append(f"note      {bag.note}")
+    rows = [("topic", "type", "messages", "rate", "content")]
+    for topic in bag.info.values():
+        rate = f"{(topic.count - 1) / seconds:.2f} Hz" if topic.count > 1 and seconds else "-"
+        content = _content(bag, topic.name) + (" latched" if topic.latched else "")
+        rows.append((topic.name, topic.type, str(topic.count), rate, content.strip()))
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    lines += [
+        "",
+        *("  ".join(f"{cell:<{w}}" for cell, w in zip(row, widths, strict=True)).rstrip() for row in rows),
+    ]
+    return "\n".join(lines)
+
+
+def _content(bag: BagReader, topic: str) -> str:
+    if topic not in bag.images:
+        return ""
+    (message,) = itertools.islice(bag.messages([topic]), 1)
+    try:
+        image = messages.decode_image(message.data, message.type)
+    except InvalidImageError as error:
+        return f"({error})"
+    kind = {3: "RGB", 2: "one channel"}[image.ndim]
+    return f"{image.shape[1]}x{image.shape[0]} {kind}"
+
+
+def _progress(done: int, total: int) -> None:
+    end = "\n" if done == total else ""
+    print(f"\rframe {done} of {total}", end=end, file=sys.stderr, flush=True)

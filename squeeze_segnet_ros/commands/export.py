@@ -1,0 +1,47 @@
+"""``python -m squeeze_segnet_ros export``: write a network, from image to labels, for other runtimes."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import torch
+
+from squeeze_segnet_ros.engine.export import FORMATS, exported, labels_network, write_onnx
+from squeeze_segnet_ros.engine.segmenter import MIN_SIZE
+from squeeze_segnet_ros.errors import ConfigError
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declares the command's arguments."""
+    parser.add_argument("--format", required=True, choices=tuple(FORMATS), help="format of the file")
+    parser.add_argument("--model", default="squeeze_segnet", help="network [squeeze_segnet]")
+    parser.add_argument("--weights", type=Path, help="safetensors file [the released weights]")
+    parser.add_argument("--size", default="480x360", help="width x height of the images in pixels [480x360]")
+    parser.add_argument("--batch", type=int, default=1, help="images that go through at once [1]")
+    parser.add_argument("--output", type=Path, help="file to write [build/export/MODEL_SIZE.onnx or .pt2]")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Runs the command."""
+    size = _parse_size(args.size)
+    if args.batch < 1:
+        raise ConfigError(f"--batch is {args.batch}: give at least 1")
+    default = Path("build/export") / f"{args.model}_{size[1]}x{size[0]}{FORMATS[args.format]}"
+    path = args.output or default
+    network = labels_network(args.model, args.weights)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if args.format == "onnx":
+        write_onnx(network, path, size, args.batch)
+    else:
+        torch.export.save(exported(network, size, args.batch), path)
+    print(f"written to {path}: image uint8 ({args.batch}, {size[0]}, {size[1]}, 3) RGB -> labels uint8")
+    return 0
+
+
+def _parse_size(text: str) -> tuple[int, int]:
+    """``480x360`` -> (360, 480)."""
+    width, _, height = text.partition("x")
+    if not (width.isdecimal() and height.isdecimal() and min(int(width), int(height)) >= MIN_SIZE):
+        raise ConfigError(f"--size is '{text}': give width x height of at least {MIN_SIZE} pixels each")
+    return int(height), int(width)

@@ -1,0 +1,1 @@
+"""Labelled images: read, cropped, augmented, and written as bags."""

@@ -1,0 +1,1 @@
+"""Pictures: their encodings, how they are decoded, and what is done to their pixels."""

@@ -1,0 +1,143 @@
+"""ROS messages to arrays and back. Pixels are copied at most once, and not at all on the way in."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+from builtin_interfaces.msg import Time
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+from std_msgs.msg import Header
+from vision_msgs.msg import LabelInfo, VisionClass
+
+from squeeze_segnet_ros.classes import LabelClass
+from squeeze_segnet_ros.errors import InvalidImageError
+from squeeze_segnet_ros.images import decoding as compressed
+from squeeze_segnet_ros.images.encodings import CHANNELS
+from squeeze_segnet_ros.ros.config import MAX_PIXELS
+
+
+class Pixels(NamedTuple):
+    """The pixels of a camera message.
+
+    Attributes:
+        array: uint8 (H, W, C), or (H, W) for mono8; a view of the message's own buffer where the encoding
+            allows it.
+        encoding: one of ``CHANNELS``.
+        damage: what is wrong with a picture that could be decoded all the same, or nothing.
+    """
+
+    array: np.ndarray
+    encoding: str
+    damage: str = ""
+
+
+def pixels_of(message: Image | CompressedImage, max_pixels: int = MAX_PIXELS) -> Pixels:
+    """The pixels of a camera message, at most ``max_pixels`` of them.
+
+    Raises:
+        InvalidImageError: the message contradicts itself or cannot be decoded; says what would be right.
+    """
+    if isinstance(message, CompressedImage):
+        picture = compressed.decode(np.frombuffer(message.data, np.uint8), max_pixels)
+        return Pixels(picture.pixels, "bgr8", picture.damage)
+    compressed.check_size("the image is", message.width, message.height, max_pixels)
+    if message.encoding in CHANNELS:
+        return Pixels(_view(message), message.encoding)
+    return Pixels(_converted(message), "rgb8")
+
+
+def _view(message: Image) -> np.ndarray:
+    channels = CHANNELS[message.encoding]
+    what = f"{message.width}x{message.height} {message.encoding} image"
+    row = message.width * channels
+    if message.step < row:
+        raise InvalidImageError(f"{what} has a step of {message.step} bytes: expected at least {row}")
+    if len(message.data) != message.step * message.height:
+        raise InvalidImageError(
+            f"{what} has {len(message.data)} bytes of data: expected step * height = "
+            f"{message.step} * {message.height} = {message.step * message.height}"
+        )
+    size = (message.height, message.width, channels)
+    view = np.ndarray(size, np.uint8, memoryview(message.data), strides=(message.step, channels, 1))
+    return view[..., 0] if channels == 1 else view
+
+
+def _converted(message: Image) -> np.ndarray:
+    """Encodings that need arithmetic: 16 bits, Bayer, YUV; through cv_bridge."""
+    # As Python writes it: a name with line breaks would make lines of its own in a log.
+    what = f"{message.width}x{message.height} image with encoding {message.encoding[:32]!r}"
+    try:
+        from cv_bridge import CvBridge  # not everywhere installed, and only these encodings need it
+    except ImportError as error:
+        raise InvalidImageError(f"{what} needs cv_bridge ({error}): expected {', '.join(CHANNELS)}") from None
+    try:
+        pixels = np.asarray(CvBridge().imgmsg_to_cv2(message, "rgb8"))
+    # cv_bridge lets NumPy's and OpenCV's own errors through, of many types, when the data does not fit.
+    except Exception as error:
+        raise InvalidImageError(
+            f"{what} cannot be converted to rgb8: {' '.join(str(error).split())}"
+        ) from None
+    if pixels.shape != (message.height, message.width, 3) or pixels.dtype != np.uint8:
+        raise InvalidImageError(
+            f"{what} became {pixels.dtype} {pixels.shape}: its data does not fit its size"
+        )
+    return pixels
+
+
+def image_message(header: Header, pixels: np.ndarray, encoding: str) -> Image:
+    """uint8 (H, W) or (H, W, C) as an Image."""
+    message = Image(header=header, height=pixels.shape[0], width=pixels.shape[1], encoding=encoding)
+    message.step = pixels.nbytes // pixels.shape[0]
+    _fill(message, pixels)
+    return message
+
+
+def png_message(header: Header, labels: np.ndarray) -> CompressedImage:
+    """uint8 (H, W) as a lossless CompressedImage that image_transport can show."""
+    # Label images are long runs of equal bytes: the fastest setting already makes them small.
+    _, data = cv2.imencode(".png", labels, [cv2.IMWRITE_PNG_COMPRESSION, 1])
+    message = CompressedImage(header=header, format="mono8; png compressed mono8")
+    _fill(message, data)
+    return message
+
+
+def label_info_message(stamp: Time, classes: Iterable[LabelClass], min_confidence: float) -> LabelInfo:
+    """Names of the ids in the label images."""
+    message = LabelInfo(threshold=float(min_confidence))
+    message.header.stamp = stamp
+    message.class_map = [VisionClass(class_id=label.id, class_name=label.name) for label in classes]
+    return message
+
+
+def camera_info_message(header: Header, info: CameraInfo, width: int, height: int) -> CameraInfo:
+    """The camera's own calibration with ``header``, scaled when it was made for another size."""
+    message = copy.copy(info)
+    message.header = header
+    if not info.width or not info.height or (info.width, info.height) == (width, height):
+        return message
+    across, down = width / info.width, height / info.height
+    message.width, message.height = width, height
+    message.k = np.asarray(info.k) * np.repeat([across, down, 1.0], 3)
+    message.p = np.asarray(info.p) * np.repeat([across, down, 1.0], 4)
+    return message
+
+
+def class_pixels(labels: np.ndarray) -> np.ndarray:
+    """How many pixels have each of the 256 label values: int64 (256,)."""
+    # Ten times as fast as numpy.bincount, which first widens every pixel to eight bytes.
+    return cv2.calcHist([labels], [0], None, [256], [0, 256]).ravel().astype(np.int64)
+
+
+def stamp_ns(header: Header) -> int:
+    """The stamp of a header in nanoseconds."""
+    return int(header.stamp.sec) * 10**9 + int(header.stamp.nanosec)
+
+
+def _fill(message: Image | CompressedImage, values: np.ndarray) -> None:
+    # Into the array that the message already has: assigning one copies it again, and anything else than an
+    # array.array is looked at byte by byte.
+    message.data.frombytes(np.ascontiguousarray(values).data.cast("B"))

@@ -1,4 +1,0 @@
-"""What the node does under load, faults and bad input, measured on the real thing.
-
-python3 -m squeeze_segnet_ros.ros.reliability [CHECK ...]
-"""

@@ -1,0 +1,519 @@
+"""The main job as a user runs it, looked at from outside: ``make demo``.
+
+Plays a bag through ``ros2 launch squeeze_segnet_ros segnet.launch.py bag:=...``, receives the label images as
+any other node would, compares them with the true labels in the bag, and leaves ``summary.json`` and
+``overlay.png``. The exit code is 0 only if every frame that was played got its label image.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import signal
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from squeeze_segnet_ros.bags import messages, open_bag
+from squeeze_segnet_ros.classes import CAMVID
+from squeeze_segnet_ros.data.camvid_bag import write_camvid_bag
+from squeeze_segnet_ros.errors import ConfigError, SegmentationError
+from squeeze_segnet_ros.ros.config import COMPRESSED_SUFFIX, output_base
+from squeeze_segnet_ros.ros.launching import BagPlan, plan_bag, use_own_graph
+from squeeze_segnet_ros.scoring.metrics import confusion_matrix, scores
+from squeeze_segnet_ros.view import contact_sheet
+from support.processes import Running, TooLate
+
+SAMPLE_BAG = Path("rosbags", "street_camvid")
+LAUNCH_ARGUMENTS = ("model", "weights", "device", "precision")
+"""What is handed on to the launch file, where it is given."""
+
+_SHOWN_FRAMES = 6
+_TRIES = 2
+_TIMED_FRAMES, _TIMED_S = 8, 8.0
+_BUSY = 2.0  # the player, the middleware and this program want their share of the computer beside the network
+_OVERHEAD_S = 0.02
+_START_S = 180.0  # for the launch to load the network on a slow computer
+_END_S = 3.0  # how long a launch may take to end after SIGINT, so that everything is gone within five seconds
+
+
+class Frame(NamedTuple):
+    """A camera frame by the topic of its camera (without ``/compressed``) and its header's stamp."""
+
+    camera: str
+    stamp_ns: int
+
+
+class Played(NamedTuple):
+    """What is in the bag: all frames in the order of the recording, and their period for each camera."""
+
+    frames: tuple[Frame, ...]
+    period_s: float
+    start_ns: int
+    duration_s: float
+
+
+@dataclass
+class Seen:
+    """What came from the graph. Wall times are in ns since the epoch, as the middleware took them down."""
+
+    labels: dict[Frame, np.ndarray] = field(default_factory=dict)
+    published_ns: dict[Frame, int] = field(default_factory=dict)
+    overlays: dict[Frame, np.ndarray] = field(default_factory=dict)
+    stats: dict[str, Any] = field(default_factory=dict)
+    clock: list[tuple[int, int]] = field(default_factory=list)
+
+
+class Stopped(Exception):
+    """Ctrl-C, or a request to terminate."""
+
+
+class LaunchFailed(SegmentationError):
+    """The launch ended by itself with an error; the text is its reason."""
+
+
+# -- before playing -------------------------------------------------------------------------------------
+
+
+def read_frames(bag_path: Path, plan: BagPlan) -> Played:
+    """The frames that playing the bag with this plan publishes."""
+    with open_bag(bag_path) as bag:
+        sources = {recorded_topic(camera, bag.topics): camera for camera in plan.cameras}
+        frames = [Frame(sources[m.topic], messages.stamp_ns(m.data)) for m in bag.messages(list(sources))]
+        most = max(bag.info[topic].count for topic in sources)
+        seconds = bag.duration_ns / 1e9
+        return Played(tuple(dict.fromkeys(frames)), seconds / max(1, most - 1), bag.start_ns, seconds)
+
+
+def recorded_topic(camera: str, topics: dict[str, str]) -> str:
+    """The topic of a camera in the bag, raw where there is one."""
+    return camera if camera in topics else camera + COMPRESSED_SUFFIX
+
+
+def choose_rate(bag_path: Path, played: Played, cameras: tuple[str, ...], network: dict[str, str]) -> float:
+    """The speed, at most 1, at which this computer labels every frame; prints one line that says so.
+
+    The node drops frames that it cannot keep up with, as it should on a vehicle; here all are wanted.
+    """
+    import squeeze_segnet_ros as ssr
+
+    net = ssr.load(**network)  # type: ignore[arg-type]
+    with open_bag(bag_path) as bag:
+        first = next(bag.messages([recorded_topic(cameras[0], bag.topics)]))
+    net.segment(messages.decode_image(first.data, first.type), overlay=True)  # warms up
+    times: list[float] = []
+    while len(times) < _TIMED_FRAMES and sum(times) < _TIMED_S:
+        started = time.perf_counter()
+        net.segment(messages.decode_image(first.data, first.type), overlay=True)
+        times.append(time.perf_counter() - started)
+    seconds = min(times)  # the others tell what else this computer was doing
+    needed = (_BUSY * seconds + _OVERHEAD_S) * len(cameras)
+    rate = 1.0 if needed <= played.period_s else round(max(0.01, played.period_s / needed), 2)
+    print(
+        f"{net.model} on {net.device} in {net.precision}: {1000 * seconds:.0f} ms per frame here, "
+        f"the bag has {1 / played.period_s:.0f} Hz: playing at rate {rate:g}"
+    )
+    return rate
+
+
+# -- the launch -----------------------------------------------------------------------------------------
+
+
+class Launch(Running):
+    """``ros2 launch``; what it prints goes to a log file too. Leaving its context stops it as Ctrl-C does."""
+
+    def __init__(self, arguments: dict[str, str], log: Path) -> None:
+        command = ["ros2", "launch", "squeeze_segnet_ros", "segnet.launch.py"]
+        command += [f"{name}:={value}" for name, value in arguments.items()]
+        print("$", " ".join(command))
+        try:
+            super().__init__(command, log)
+        except FileNotFoundError:
+            raise ConfigError(
+                "there is no command ros2 here: run `source install/setup.bash` or `make demo`"
+            ) from None
+        self._log_file = log
+
+    def ended(self) -> bool:
+        """Whether it has ended; raises LaunchFailed with the reason when that was an error."""
+        if self.is_running():
+            return False
+        if code := self.wait():
+            raise LaunchFailed(
+                f"the launch ended with exit code {code}: {self.reason()} (everything: {self._log_file})"
+            )
+        return True
+
+    def reason(self) -> str:
+        """The line of its output that tells best what went wrong."""
+        for words in (("[FATAL]",), ("[ERROR]", "Error", "error:"), ("[WARN]",)):
+            found = [line for line in self.lines if any(word in line for word in words)]
+            if found:
+                # Of several, the first is the cause and the others follow from it.
+                return " ".join(found[0].split())
+        return next((line for line in reversed(self.lines) if line.strip()), "it printed nothing")
+
+    def __exit__(self, *exception: Any) -> None:
+        if self.is_running():
+            with suppress(ProcessLookupError):
+                self.send(signal.SIGINT)
+            with suppress(TooLate):
+                self.wait(_END_S)
+        super().__exit__(*exception)
+
+
+# -- looking at it from outside -------------------------------------------------------------------------
+
+
+@contextmanager
+def observer(cameras: tuple[str, ...], shown: frozenset[Frame]) -> Iterator[Seen]:
+    """A node that receives what the launch publishes for these cameras; overlays only of ``shown``."""
+    from rclpy.context import Context
+    from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+    from rclpy.node import Node
+    from rclpy.qos import QoSProfile
+    from rosgraph_msgs.msg import Clock
+    from sensor_msgs.msg import Image
+    from squeeze_segnet_ros.msg import SegmentationStats
+
+    seen = Seen()
+    everything = QoSProfile(depth=1000)
+    context = Context()
+    context.init()
+    node = Node("demo", context=context)
+
+    def on_clock(message: Clock, info: Any) -> None:
+        seen.clock.append((message.clock.sec * 10**9 + message.clock.nanosec, info["source_timestamp"]))
+
+    def listen(camera: str) -> None:
+        def frame(message: Any) -> Frame:
+            return Frame(camera, message.header.stamp.sec * 10**9 + message.header.stamp.nanosec)
+
+        def on_label(message: Image, info: Any) -> None:
+            seen.published_ns.setdefault(frame(message), info["source_timestamp"])
+            seen.labels[frame(message)] = array(message)
+
+        def on_overlay(message: Image) -> None:
+            if frame(message) in shown:
+                seen.overlays[frame(message)] = array(message)
+
+        def on_stats(message: SegmentationStats) -> None:
+            seen.stats[camera] = message
+
+        base = output_base(camera)
+        node.create_subscription(Image, f"{base}/label", on_label, everything)
+        node.create_subscription(Image, f"{base}/overlay", on_overlay, everything)
+        node.create_subscription(SegmentationStats, f"{base}/stats", on_stats, everything)
+
+    node.create_subscription(Clock, "/clock", on_clock, everything)
+    for camera in cameras:
+        listen(camera)
+    executor = SingleThreadedExecutor(context=context)
+    executor.add_node(node)
+
+    def spin() -> None:
+        with suppress(ExternalShutdownException):
+            executor.spin()
+
+    thread = threading.Thread(target=spin, name="observer", daemon=True)
+    thread.start()
+    try:
+        yield seen
+    finally:
+        executor.shutdown(timeout_sec=1.0)
+        thread.join(1.0)
+        node.destroy_node()
+        context.try_shutdown()
+
+
+def array(message: Any) -> np.ndarray:
+    """Pixels of a mono8 or rgb8 image, uint8 (H, W) or (H, W, 3)."""
+    pixels = np.frombuffer(message.data, np.uint8).reshape(message.height, message.step)
+    channels = {"mono8": 1, "rgb8": 3}[message.encoding]
+    pixels = pixels[:, : message.width * channels]
+    return pixels.copy() if channels == 1 else pixels.reshape(message.height, message.width, 3).copy()
+
+
+def run_launch(
+    bag: Path, rate: float, played: Played, plan: BagPlan, network: dict[str, str], log: Path
+) -> Seen:
+    """Play the bag once and return what was seen. Raises LaunchFailed when the launch ends with an error."""
+    shown = contact_frames(played)
+    arguments = {"bag": str(bag), "rate": f"{rate:g}", **network}
+    if log.stat().st_size if log.exists() else 0:
+        log.unlink()
+    limit = time.monotonic() + _START_S + 2 * played.duration_s / rate
+    total = len(played.frames)
+    with observer(plan.cameras, frozenset(shown)) as seen:
+        with Launch(arguments, log) as launch:
+            progress = Progress(total)
+            while not launch.ended():
+                progress.show(len(seen.labels), has_started(seen, played))
+                if time.monotonic() > limit:
+                    raise LaunchFailed(f"the launch did not end by itself; its output is in {log}")
+                time.sleep(0.1)
+        # The last messages may still be on their way to this process.
+        patience = time.monotonic() + 2.0
+        while len(seen.labels) < total and time.monotonic() < patience:
+            time.sleep(0.02)
+        progress.show(len(seen.labels), True, end=True)
+    return seen
+
+
+def has_started(seen: Seen, played: Played) -> bool:
+    """Whether the player plays, and waits no more."""
+    return bool(seen.clock) and seen.clock[-1][0] > played.start_ns
+
+
+def contact_frames(played: Played) -> tuple[Frame, ...]:
+    """Frames for the picture, spread over the bag."""
+    places = np.linspace(0, len(played.frames) - 1, _SHOWN_FRAMES + 2).round().astype(int)[1:-1]
+    return tuple(dict.fromkeys(played.frames[place] for place in places))
+
+
+class Progress:
+    """How many frames are labelled: a line that changes on a terminal, else one from time to time."""
+
+    def __init__(self, total: int) -> None:
+        self._total = total
+        self._terminal = sys.stdout.isatty()
+        self._shown = -1.0
+        self._last = ""
+
+    def show(self, labelled: int, started: bool, end: bool = False) -> None:
+        text = f"{labelled} of {self._total} frames labelled" if started else "starting"
+        if self._terminal:
+            print(f"\r{text:<50}", end="\n" if end else "", flush=True)
+        elif text != self._last and (end or time.monotonic() > self._shown + 5.0):
+            self._shown, self._last = time.monotonic(), text
+            print(text, flush=True)
+
+
+# -- what came out --------------------------------------------------------------------------------------
+
+
+def latencies_ms(seen: Seen, played: Played) -> np.ndarray:
+    """Milliseconds of wall time from each frame's stamp to its label being published.
+
+    Simulated time runs slower than wall time when the bag does, so a difference of two simulated times would
+    flatter. The /clock messages tell which wall time belongs to each recorded time; the middleware takes down
+    the wall time at which a message was published, on either side, so the way to this process is no part.
+    """
+    moving = np.array([pair for pair in seen.clock if pair[0] > played.start_ns], np.int64).reshape(-1, 2)
+    stamps = [(frame.stamp_ns, published) for frame, published in seen.published_ns.items()]
+    if len(moving) < 2 or not stamps:
+        return np.zeros(0)
+    origin = moving[0]
+    recorded, wall = (moving - origin).T.astype(np.float64)
+    slope, offset = np.polyfit(recorded, wall, 1)
+    frames = (np.array(stamps, np.int64) - origin).astype(np.float64)
+    return (frames[:, 1] - (slope * frames[:, 0] + offset)) / 1e6
+
+
+def compare_with_truth(bag_path: Path, seen: Seen) -> np.ndarray | None:
+    """Confusion matrix of all labelled frames whose true labels are in the bag; None without any."""
+    topics = {truth_topic(camera): camera for camera in {frame.camera for frame in seen.labels}}
+    counts = None
+    with open_bag(bag_path) as bag:
+        for message in bag.messages([topic for topic in topics if topic in bag.topics]):
+            label = seen.labels.get(Frame(topics[message.topic], messages.stamp_ns(message.data)))
+            if label is not None:
+                truth = messages.decode_image(message.data, message.type)
+                found = confusion_matrix(label, truth, len(CAMVID))
+                counts = found if counts is None else counts + found
+    return counts
+
+
+def truth_topic(camera: str) -> str:
+    """Where the sample bag has the true labels of a camera."""
+    return camera.rpartition("/")[0] + "/label_truth"
+
+
+def summarize(bag_path: Path, played: Played, seen: Seen) -> dict[str, Any]:
+    """What goes into summary.json; scores are null for a bag without true labels."""
+    labelled = sum(frame in seen.labels for frame in played.frames)
+    times = latencies_ms(seen, played)
+    counts = compare_with_truth(bag_path, seen) if seen.labels else None
+    result = None if counts is None or not counts.sum() else scores(counts)
+    stats = next(iter(seen.stats.values()), None)
+    percentiles = {
+        f"p{p}": round(float(np.percentile(times, p)), 2) if times.size else None for p in (50, 95, 99)
+    }
+    return {
+        "frames_in": len(played.frames),
+        "frames_labelled": labelled,
+        "frames_dropped": len(played.frames) - labelled,
+        "latency_ms": percentiles,
+        "class_accuracy": None if result is None else round(result.class_average_accuracy, 4),
+        "mean_iou": None if result is None else round(result.mean_iou, 4),
+        "device": stats.device if stats else None,
+        "precision": stats.precision if stats else None,
+    }
+
+
+def missing_frames(played: Played, seen: Seen) -> str:
+    """Which frames have no label, and what the node says about it."""
+    missing = [frame for frame in played.frames if frame not in seen.labels]
+    stamps = ", ".join(f"{f.stamp_ns // 10**9}.{f.stamp_ns % 10**9:09d}" for f in missing[:10])
+    counters = []
+    for camera, stats in seen.stats.items():
+        drops = {
+            name.removeprefix("dropped_"): getattr(stats, name)
+            for name in stats.get_fields_and_field_types()
+            if name.startswith("dropped_") or name == "frames_unwatched"
+        }
+        said = ", ".join(f"{name} {count}" for name, count in drops.items() if count) or "no drops"
+        counters.append(
+            f"{camera}: received {stats.frames_received}, labelled {stats.frames_labelled}, {said}"
+        )
+    more = ", ..." if len(missing) > 10 else ""
+    return (
+        f"{len(missing)} frames have no label, with the stamps {stamps}{more}; "
+        f"the node's last counters: {'; '.join(counters) or 'none came'}"
+    )
+
+
+def draw(bag_path: Path, played: Played, seen: Seen, title: str, output: Path) -> None:
+    """Write the picture: camera frames above what the node made of them, and the legend."""
+    wanted = [frame for frame in contact_frames(played) if frame in seen.overlays]
+    pictures: dict[Frame, np.ndarray] = {}
+    with open_bag(bag_path) as bag:
+        sources = {recorded_topic(f.camera, bag.topics): f.camera for f in wanted}
+        for message in bag.messages(list(sources)):
+            frame = Frame(sources[message.topic], messages.stamp_ns(message.data))
+            if frame in wanted:
+                pictures[frame] = messages.decode_image(message.data, message.type)
+    start = played.frames[0].stamp_ns
+    cells = [
+        contact_sheet.Cell(pictures[f], seen.overlays[f], f"{(f.stamp_ns - start) / 1e9:.1f} s")
+        for f in wanted
+    ]
+    contact_sheet.write(output, title, cells, CAMVID.classes)
+
+
+def table(summary: dict[str, Any]) -> str:
+    """The summary as lines for people."""
+
+    def number(value: float | None, unit: str = "") -> str:
+        return "-" if value is None else f"{value:g}{unit}"
+
+    latency = summary["latency_ms"]
+    rows = [
+        ("frames played", str(summary["frames_in"])),
+        ("frames labelled", str(summary["frames_labelled"])),
+        ("frames dropped", str(summary["frames_dropped"])),
+        ("latency", ", ".join(f"{name} {number(value, ' ms')}" for name, value in latency.items())),
+        ("class accuracy", number(summary["class_accuracy"])),
+        ("mean IoU", number(summary["mean_iou"])),
+        ("device", f"{summary['device']}, {summary['precision']}"),
+    ]
+    return "\n".join(f"{name:<16} {value}" for name, value in rows)
+
+
+# -- command line ---------------------------------------------------------------------------------------
+
+
+def play_and_compare(bag: Path, output: Path, network: dict[str, str], rate: float | None) -> int:
+    """Play, look, compare, write; 0 only when every frame got its label."""
+    plan = plan_bag(str(bag))
+    played = read_frames(bag, plan)
+    rate = rate or choose_rate(bag, played, plan.cameras, network)
+    for attempt in range(1, _TRIES + 1):
+        seen = run_launch(bag, rate, played, plan, network, output / "launch.log")
+        complete = all(frame in seen.labels for frame in played.frames)
+        if complete or attempt == _TRIES:
+            break
+        rate = round(rate / 2, 3)
+        print(f"{missing_frames(played, seen)}\nthis computer was busy; once more at rate {rate:g}")
+    summary = summarize(bag, played, seen)
+    (output / "summary.json").write_text(json.dumps(summary, indent=2) + "\n")
+    stats = next(iter(seen.stats.values()), None)
+    if seen.overlays:
+        title = f"{stats.model if stats else 'segnet'} on {bag.name}"
+        draw(bag, played, seen, title, output / "overlay.png")
+    print()
+    print(table(summary))
+    print(f"written: {output / 'summary.json'}" + (f", {output / 'overlay.png'}" if seen.overlays else ""))
+    if not complete:
+        print(f"demo: {missing_frames(played, seen)}", file=sys.stderr)
+    return 0 if complete else 1
+
+
+def sample_bag() -> Path:
+    """The package's own bag: in the working folder, else where the package is installed."""
+    if SAMPLE_BAG.exists():
+        return SAMPLE_BAG
+    from ament_index_python.packages import PackageNotFoundError, get_package_share_directory
+
+    try:
+        return Path(get_package_share_directory("squeeze_segnet_ros")) / SAMPLE_BAG
+    except PackageNotFoundError:
+        return SAMPLE_BAG
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the demo."""
+    source = parser.add_mutually_exclusive_group()
+    source.add_argument("--bag", type=Path, help="a bag with camera images (default: the sample bag)")
+    source.add_argument("--camvid", type=Path, help="a CamVid folder: plays its test frames")
+    parser.add_argument("--split", default="test", choices=("train", "val", "test"), help="of --camvid")
+    parser.add_argument("--limit", type=int, help="at most so many frames of --camvid")
+    parser.add_argument("--output", type=Path, default=Path("build/demo"), help="folder for the results")
+    parser.add_argument("--rate", type=float, help="speed of the bag (default: what this computer manages)")
+    for name in LAUNCH_ARGUMENTS:
+        parser.add_argument(f"--{name}", help="as the launch argument of this name")
+
+
+def run(parsed: argparse.Namespace) -> int:
+    """Run the demo; 1 when frames are missing or the launch failed, 130 after Ctrl-C.
+
+    Raises:
+        SegmentationError: bad input.
+    """
+    use_own_graph()
+    # The player, the node and this program share the cores: threads that wait by spinning take them away.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    network = {name: value for name in LAUNCH_ARGUMENTS if (value := getattr(parsed, name))}
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _stop)
+    try:
+        if parsed.rate is not None and not 0 < parsed.rate < float("inf"):
+            raise ConfigError(f"--rate {parsed.rate:g} makes no sense: give a number above 0")
+        if parsed.limit is not None and parsed.limit < 1:
+            raise ConfigError(f"--limit {parsed.limit} makes no sense: at least 1 frame")
+        try:
+            parsed.output.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ConfigError(f"--output {parsed.output} cannot be made: {error.strerror}") from None
+        for old in ("summary.json", "overlay.png"):
+            (parsed.output / old).unlink(missing_ok=True)
+        if parsed.camvid is None:
+            return play_and_compare(parsed.bag or sample_bag(), parsed.output, network, parsed.rate)
+        with tempfile.TemporaryDirectory(prefix="demo_") as folder:
+            bag = Path(folder, f"camvid_{parsed.split}")
+            count = write_camvid_bag(parsed.camvid, bag, parsed.split, limit=parsed.limit)
+            print(f"{count} frames of {parsed.camvid}, {parsed.split}")
+            return play_and_compare(bag, parsed.output, network, parsed.rate)
+    except LaunchFailed as error:
+        print(f"demo: {error}", file=sys.stderr)
+        return 1
+    except Stopped:
+        print("\ndemo: stopped", file=sys.stderr)
+        return 130
+
+
+def _stop(number: int, frame: FrameType | None) -> None:
+    # Once is enough: what ends now must not be interrupted again.
+    for each in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(each, signal.SIG_IGN)
+    raise Stopped

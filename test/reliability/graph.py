@@ -1,0 +1,267 @@
+"""A node of our own beside the one that is looked at: sends frames, collects what comes, calls services."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from lifecycle_msgs.srv import ChangeState, GetState
+from rcl_interfaces.srv import GetParameters, SetParametersAtomically
+from rclpy.context import Context
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.node import Node
+from rclpy.parameter import Parameter
+from rclpy.publisher import Publisher
+from rclpy.qos import QoSDurabilityPolicy, QoSProfile, QoSReliabilityPolicy
+from sensor_msgs.msg import CameraInfo, Image
+from std_msgs.msg import Header
+
+from squeeze_segnet_ros.ros.config import COMPRESSED_SUFFIX, camera_info_topic
+from support.processes import TooLate
+
+PATIENCE = 60.0
+"""Seconds; an order of magnitude more than anything that is waited for takes."""
+_ASK_AGAIN = 5.0
+Stamp = tuple[int, int]
+LATCHED = QoSProfile(depth=1, durability=QoSDurabilityPolicy.TRANSIENT_LOCAL)
+
+
+class Graph:
+    """Everything that is done to a running node, and seen of it. A context manager that closes itself."""
+
+    def __init__(self, node: str = "/segnet") -> None:
+        self.target = node
+        self._context = Context()
+        self._context.init()
+        self._node = Node("observer_of" + node.replace("/", "_"), context=self._context)
+        self._executor = SingleThreadedExecutor(context=self._context)
+        self._executor.add_node(self._node)
+        self._thread = threading.Thread(target=self._spin)
+        self._thread.start()
+        self._clients: dict[str, Any] = {}
+        self._heard_by: dict[int, Any] = {}
+        self.diagnostics = self.listen(DiagnosticArray, "/diagnostics")
+
+    def __enter__(self) -> Graph:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Leave the graph."""
+        self._executor.shutdown()
+        self._thread.join()
+        self._node.destroy_node()
+        self._context.try_shutdown()
+
+    def _spin(self) -> None:
+        with suppress(ExternalShutdownException):
+            self._executor.spin()
+
+    def listen(
+        self,
+        kind: type,
+        topic: str,
+        qos: QoSProfile | int = 100,
+        keep: Callable[[Any], Any] = lambda message: message,
+    ) -> list[Any]:
+        """A list to which every message of a topic is appended, or what ``keep`` makes of it."""
+        heard: list[Any] = []
+        subscription = self._node.create_subscription(
+            kind, topic, lambda message: heard.append(keep(message)), qos
+        )
+        self._heard_by[id(heard)] = subscription
+        return heard
+
+    def stop_listening(self, heard: list[Any]) -> None:
+        """Append nothing more to a list of :meth:`listen`."""
+        # In the executor's thread, which may be about to wait for what goes.
+        gone = self._executor.create_task(self._node.destroy_subscription, self._heard_by.pop(id(heard)))
+        self.wait_for(gone.done, "the end of a subscription")
+
+    def wait_for(self, condition: Callable[[], Any], what: str, seconds: float = PATIENCE) -> Any:
+        """The first true value of ``condition``; raises TooLate."""
+        deadline = time.monotonic() + seconds
+        while not (value := condition()):
+            if time.monotonic() > deadline:
+                raise TooLate(f"{what}: not within {seconds:g} s")
+            time.sleep(0.01)
+        return value
+
+    def camera(self, topic: str, reliability: str = "reliable", kind: type = Image) -> Camera:
+        """A publisher of images, once somebody listens to it."""
+        return Camera(self, self._node, topic, getattr(QoSReliabilityPolicy, reliability.upper()), kind)
+
+    def subscribers(self, topic: str) -> int:
+        """How many there are of a topic."""
+        return self._node.count_subscribers(topic)
+
+    def topics(self) -> dict[str, list[str]]:
+        """The types of every topic."""
+        return dict(self._node.get_topic_names_and_types())
+
+    def start_set(self, **values: Any) -> Any:
+        """As :meth:`set`, without waiting: a future of the answer."""
+        given = [Parameter(k.replace("__", "."), value=v).to_parameter_msg() for k, v in values.items()]
+        request = SetParametersAtomically.Request(parameters=given)
+        return self.start(SetParametersAtomically, "set_parameters_atomically", request)
+
+    def endpoints(self) -> tuple[set[str], set[str], set[str]]:
+        """Topics that the node publishes, topics that it subscribes to, services that it offers."""
+        namespace, _, name = self.target.rpartition("/")
+        ask = (
+            self._node.get_publisher_names_and_types_by_node,
+            self._node.get_subscriber_names_and_types_by_node,
+            self._node.get_service_names_and_types_by_node,
+        )
+        published, subscribed, offered = ({found for found, _ in get(name, namespace or "/")} for get in ask)
+        return published, subscribed, offered
+
+    def publish(self, kind: type, topic: str, qos: QoSProfile | int = 10) -> Any:
+        """A publisher."""
+        return self._node.create_publisher(kind, topic, qos)
+
+    def call(self, kind: type, name: str, request: Any) -> Any:
+        """What a service of the node answers."""
+        future = self.start(kind, name, request)
+        self.wait_for(future.done, f"answer of {name}")
+        return future.result()
+
+    def ask(self, kind: type, name: str, request: Any) -> Any:
+        """As :meth:`call` for a question that can be repeated.
+
+        A service seems to be there a moment before its answers find their way: the first may be lost.
+        """
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            future = self.start(kind, name, request)
+            try:
+                self.wait_for(future.done, f"answer of {name}", _ASK_AGAIN)
+                return future.result()
+            except TooLate:
+                if time.monotonic() > deadline:
+                    raise
+
+    def start(self, kind: type, name: str, request: Any) -> Any:
+        if name not in self._clients:
+            self._clients[name] = self._node.create_client(kind, f"{self.target}/{name}")
+        client = self._clients[name]
+        if not client.wait_for_service(PATIENCE):
+            raise TooLate(f"there is no service {client.srv_name}")
+        return client.call_async(request)
+
+    def state(self) -> str:
+        """The node's lifecycle state."""
+        return str(self.ask(GetState, "get_state", GetState.Request()).current_state.label)
+
+    def wait_until(self, state: str) -> None:
+        """Wait for a lifecycle state; raises TooLate."""
+        self.wait_for(lambda: self.state() == state, f"state {state}")
+
+    def change_state(self, transition: str) -> bool:
+        """Ask for a transition, such as deactivate; whether it succeeded."""
+        request = ChangeState.Request()
+        request.transition.label = transition
+        return bool(self.call(ChangeState, "change_state", request).success)
+
+    def set(self, **values: Any) -> str:
+        """Set parameters together (``overlay__alpha`` for overlay.alpha); why it was refused, or nothing."""
+        future = self.start_set(**values)
+        self.wait_for(future.done, "answer to new parameters")
+        result = future.result().result
+        assert result.successful == (not result.reason)
+        return str(result.reason)
+
+    def get(self, name: str) -> Any:
+        """A parameter's value."""
+        from rclpy.parameter import parameter_value_to_python
+
+        (value,) = self.call(GetParameters, "get_parameters", GetParameters.Request(names=[name])).values
+        return parameter_value_to_python(value)
+
+    def status(self, name: str) -> DiagnosticStatus:
+        """The next report about the network, or about a topic."""
+        before = len(self.diagnostics)
+
+        def reports() -> list[DiagnosticStatus]:
+            new = [status for message in self.diagnostics[before:] for status in message.status]
+            return [status for status in new if status.name == f"{self.target}: {name}"]
+
+        # The first may have been on its way already.
+        self.wait_for(lambda: len(reports()) > 1, "a report on /diagnostics")
+        return reports()[-1]
+
+    def counts(self, topic: str) -> dict[str, int]:
+        """Frames of a camera by what became of them."""
+        values = {v.key: v.value for v in self.status(topic).values}
+        return {
+            k.removeprefix("frames ").removeprefix("dropped "): int(v)
+            for k, v in values.items()
+            if k.startswith(("frames ", "dropped "))
+        }
+
+
+class Camera:
+    """Publishes the frames of a camera."""
+
+    def __init__(self, graph: Graph, node: Node, topic: str, reliability: Any, kind: type) -> None:
+        self._node = node
+        self.topic = topic
+        qos = QoSProfile(depth=50, reliability=reliability)
+        self.publisher: Publisher[Any] = node.create_publisher(kind, topic, qos)
+        self._info = node.create_publisher(
+            CameraInfo, camera_info_topic(topic.removesuffix(COMPRESSED_SUFFIX)), 50
+        )
+        graph.wait_for(self.publisher.get_subscription_count, f"a subscriber of {topic}")
+
+    def header(self, age: float = 0.0) -> Header:
+        """A header with the time ``age`` seconds ago."""
+        stamp = self._node.get_clock().now().nanoseconds - round(age * 1e9)
+        header = Header(frame_id="camera_optical_frame")
+        header.stamp.sec, header.stamp.nanosec = divmod(stamp, 10**9)
+        return header
+
+    def send(self, pixels: np.ndarray, encoding: str = "rgb8", age: float = 0.0, **changes: Any) -> Header:
+        """Publish an image, with fields changed, and its camera_info."""
+        header = self.header(age)
+        height, width = pixels.shape[:2]
+        image = Image(
+            header=header, height=height, width=width, encoding=encoding, step=pixels.size // height
+        )
+        image.data.frombytes(pixels.tobytes())
+        for name, value in changes.items():
+            setattr(image, name, value)
+        self._info.publish(CameraInfo(header=header, width=width, height=height))
+        self.publisher.publish(image)
+        return header
+
+    def close(self) -> None:
+        """Take the camera off the graph."""
+        for publisher in (self.publisher, self._info):
+            self._node.destroy_publisher(publisher)
+
+
+def picture(seed: int = 0, height: int = 64, width: int = 96) -> np.ndarray:
+    """uint8 (H, W, 3) with structure."""
+    y, x = np.mgrid[:height, :width]
+    waves = [127 + 120 * np.sin((x * (k + 1) + 2 * y) / 7 + seed) for k in range(3)]
+    return np.stack(waves, -1).astype(np.uint8)
+
+
+def stamp_of(message: Any) -> Stamp:
+    """Seconds and nanoseconds of a message's stamp."""
+    return stamp_of_header(message.header)
+
+
+def stamp_of_header(header: Any) -> Stamp:
+    """Seconds and nanoseconds of a header's stamp."""
+    return header.stamp.sec, header.stamp.nanosec

@@ -1,0 +1,248 @@
+"""Messages to arrays and back: views without a copy, and clear words for what contradicts itself."""
+
+from __future__ import annotations
+
+import os
+import struct
+import sys
+import zlib
+
+import cv2
+import numpy as np
+import pytest
+
+from squeeze_segnet_ros.classes import CAMVID
+from squeeze_segnet_ros.errors import InvalidImageError
+from squeeze_segnet_ros.images.decoding import MAX_PIXELS, declared_size, decode
+
+pytest.importorskip("rclpy", reason="needs ROS 2")
+pytest.importorskip("vision_msgs", reason="needs vision_msgs")
+
+from builtin_interfaces.msg import Time
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+from std_msgs.msg import Header
+
+from squeeze_segnet_ros.images import overheard
+from squeeze_segnet_ros.ros import messages as conversions
+
+HEADER = Header(stamp=Time(sec=12, nanosec=34), frame_id="camera")
+
+
+def picture(height: int = 48, width: int = 64, channels: int = 3) -> np.ndarray:
+    shape = (height, width) if channels == 1 else (height, width, channels)
+    return np.random.default_rng(0).integers(0, 256, shape, np.uint8)
+
+
+def message(pixels: np.ndarray, encoding: str, padding: int = 0) -> Image:
+    height, width = pixels.shape[:2]
+    rows = np.zeros((height, pixels.size // height + padding), np.uint8)
+    rows[:, : pixels.size // height] = pixels.reshape(height, -1)
+    image = Image(header=HEADER, height=height, width=width, encoding=encoding, step=rows.shape[1])
+    image.data.frombytes(rows.tobytes())
+    return image
+
+
+@pytest.mark.parametrize("padding", [0, 13])
+@pytest.mark.parametrize(("encoding", "channels"), conversions.CHANNELS.items())
+def test_common_encodings_are_views_of_the_message(encoding: str, channels: int, padding: int) -> None:
+    sent = picture(channels=channels)
+    source = message(sent, encoding, padding)
+    pixels, got, _ = conversions.pixels_of(source)
+    assert got == encoding
+    np.testing.assert_array_equal(pixels, sent)
+    source.data[0] ^= 255
+    assert pixels.flat[0] == sent.flat[0] ^ 255, "a copy was made"
+
+
+def broken(**changes: object) -> Image:
+    image = message(picture(), "rgb8")
+    for name, value in changes.items():
+        setattr(image, name, value)
+    return image
+
+
+@pytest.mark.parametrize(
+    ("image", "words"),
+    [
+        (broken(step=64), "64x48 rgb8 image has a step of 64 bytes: expected at least 192"),
+        (broken(step=200), "9216 bytes of data: expected step * height = 200 * 48 = 9600"),
+        (broken(height=47), "expected step * height = 192 * 47 = 9024"),
+        (broken(height=0), "the image is 64x0: there are no pixels"),
+        (broken(width=2**31, height=2**31), f"expected at most {MAX_PIXELS} pixels"),
+        (broken(encoding="rgb9"), "64x48 image with encoding 'rgb9'"),
+        (broken(encoding="mono16", step=64), "64x48 image with encoding 'mono16'"),
+        (broken(encoding=""), "with encoding ''"),
+    ],
+)
+def test_contradictions_are_refused_with_figures(image: Image, words: str) -> None:
+    with pytest.raises(InvalidImageError) as caught:
+        conversions.pixels_of(image)
+    assert words in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_other_encodings_go_through_cv_bridge() -> None:
+    pytest.importorskip("cv_bridge", reason="needs cv_bridge")
+    gray = (picture(channels=1).astype(np.uint16)) * 256
+    image = Image(header=HEADER, height=48, width=64, encoding="mono16", step=128)
+    image.data.frombytes(gray.tobytes())
+    pixels, encoding, _ = conversions.pixels_of(image)
+    assert encoding == "rgb8"
+    assert pixels.shape == (48, 64, 3)
+    np.testing.assert_allclose(pixels[..., 0], gray / 256, atol=1)
+
+
+def test_without_cv_bridge_the_error_names_the_encodings_that_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "cv_bridge", None)
+    with pytest.raises(InvalidImageError, match=r"needs cv_bridge.*rgb8, bgr8, rgba8, bgra8, mono8"):
+        conversions.pixels_of(broken(encoding="mono16"))
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jpg"])
+def test_compressed_pictures(suffix: str) -> None:
+    sent = cv2.GaussianBlur(picture(), (0, 0), 3)
+    image = CompressedImage(header=HEADER)
+    image.data.frombytes(cv2.imencode(suffix, sent)[1].tobytes())
+    pixels, encoding, _ = conversions.pixels_of(image)
+    assert encoding == "bgr8"
+    np.testing.assert_allclose(pixels, sent, atol=0 if suffix == ".png" else 40)
+
+
+def encoded(suffix: str) -> bytes:
+    return bytes(cv2.imencode(suffix, picture())[1])
+
+
+def png_bomb() -> bytes:
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    header = struct.pack(">IIBBBBB", 60000, 60000, 8, 2, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", b"x") + chunk(b"IEND", b"")
+
+
+def jpeg_bomb() -> bytes:
+    data = bytearray(encoded(".jpg"))
+    frame = next(i for i in range(len(data)) if data[i] == 0xFF and data[i + 1] in (0xC0, 0xC2))
+    struct.pack_into(">HH", data, frame + 5, 60000, 60000)
+    return bytes(data)
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (b"", "starts with nothing: expected JPEG"),
+        (b"GIF89a" + bytes(100), "starts with 47 49 46 38"),
+        (png_bomb(), f"PNG declares 60000x60000: expected at most {MAX_PIXELS} pixels"),
+        (jpeg_bomb(), f"JPEG declares 60000x60000: expected at most {MAX_PIXELS} pixels"),
+        (encoded(".png")[:-40], "cut off"),
+        (encoded(".jpg")[:-40], "cut off"),
+        (encoded(".png")[:20], "PNG of 20 bytes has no header"),
+        (encoded(".jpg")[:30], "JPEG of 30 bytes is cut off or damaged"),
+        (b"\xff\xd8\xff" + bytes(50), "JPEG of 53 bytes is cut off or damaged"),
+        (encoded(".png")[:60] + bytes(40) + encoded(".png")[100:], "64x48"),
+        (
+            encoded(".png")[:33] + struct.pack(">I", 2**30) + encoded(".png")[37:],
+            "64x48 PNG is cut off or damaged: a chunk declares 1073741824 bytes",
+        ),
+    ],
+)
+def test_damaged_and_absurd_pictures_are_refused(data: bytes, words: str) -> None:
+    with pytest.raises(InvalidImageError) as caught:
+        decode(data)
+    assert words in str(caught.value)
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jpg"])
+def test_what_follows_a_picture_does_not_matter(suffix: str) -> None:
+    followed, alone = decode(encoded(suffix) + b"\x7f" * 40), decode(encoded(suffix))
+    np.testing.assert_array_equal(followed.pixels, alone.pixels)
+
+
+def test_a_damaged_picture_that_can_be_decoded_says_so_and_prints_nothing(capfd) -> None:
+    damaged = bytearray(encoded(".jpg"))
+    damaged[-100:-20] = bytes(80)
+    sound, broken = decode(encoded(".jpg")), decode(bytes(damaged))
+    assert not sound.damage
+    assert "Corrupt JPEG data" in broken.damage
+    assert broken.pixels.shape == sound.pixels.shape
+    with pytest.raises(InvalidImageError, match="libpng error"):
+        decode(encoded(".png")[:60] + bytes(40) + encoded(".png")[100:])
+    assert capfd.readouterr().err == ""
+
+
+def test_what_others_print_while_a_picture_is_decoded_is_not_lost(capfd) -> None:
+    with overheard.picture_libraries() as heard:
+        os.write(2, b"libpng warning: iCCP: known incorrect sRGB profile\n[INFO] all is well\n")
+        os.write(2, b"half a line")
+    assert heard == ["libpng warning: iCCP: known incorrect sRGB profile"]
+    assert capfd.readouterr().err == "[INFO] all is well\nhalf a line"
+
+
+def test_images_may_have_no_more_pixels_than_asked_for() -> None:
+    raw, compressed = message(picture(), "rgb8"), CompressedImage()
+    compressed.data.frombytes(encoded(".png"))
+    for each in (raw, compressed):
+        assert conversions.pixels_of(each, 48 * 64).array.shape == (48, 64, 3)
+        with pytest.raises(
+            InvalidImageError, match=r"64x48: expected at most 3071 pixels \(parameter max_pixels\)"
+        ):
+            conversions.pixels_of(each, 48 * 64 - 1)
+
+
+def test_the_size_is_known_without_decoding() -> None:
+    assert declared_size(encoded(".png")) == declared_size(encoded(".jpg")) == (64, 48)
+
+
+@pytest.mark.parametrize(("encoding", "channels"), [("mono8", 1), ("rgb8", 3)])
+def test_arrays_become_images(encoding: str, channels: int) -> None:
+    pixels = picture(channels=channels)
+    image = conversions.image_message(HEADER, pixels, encoding)
+    assert (image.header, image.width, image.height, image.encoding) == (HEADER, 64, 48, encoding)
+    assert len(image.data) == image.step * image.height
+    np.testing.assert_array_equal(conversions.pixels_of(image)[0], pixels)
+
+
+def test_a_view_that_is_not_contiguous_becomes_an_image() -> None:
+    pixels = picture()[::2, ::2]
+    np.testing.assert_array_equal(
+        conversions.pixels_of(conversions.image_message(HEADER, pixels, "rgb8"))[0], pixels
+    )
+
+
+def test_label_pngs_are_lossless() -> None:
+    labels = picture(channels=1)
+    image = conversions.png_message(HEADER, labels)
+    assert "png" in image.format
+    np.testing.assert_array_equal(
+        cv2.imdecode(np.frombuffer(image.data, np.uint8), cv2.IMREAD_UNCHANGED), labels
+    )
+
+
+def test_label_info_names_every_class() -> None:
+    info = conversions.label_info_message(HEADER.stamp, CAMVID.classes, 0.25)
+    assert [(c.class_id, c.class_name) for c in info.class_map] == list(enumerate(CAMVID.names))
+    assert info.threshold == 0.25
+
+
+def test_camera_info_follows_the_label() -> None:
+    k, p = [100.0, 0, 32, 0, 100, 24, 0, 0, 1], [100.0, 0, 32, 0, 0, 100, 24, 0, 0, 0, 1, 0]
+    info = CameraInfo(width=64, height=48, k=k, p=p)
+    same = conversions.camera_info_message(HEADER, info, 64, 48)
+    assert (same.header, list(same.k)) == (HEADER, k)
+    half = conversions.camera_info_message(HEADER, info, 32, 24)
+    assert (half.width, half.height) == (32, 24)
+    assert list(half.k) == [50, 0, 16, 0, 50, 12, 0, 0, 1]
+    assert list(half.p) == [50, 0, 16, 0, 0, 50, 12, 0, 0, 0, 1, 0]
+    assert info.header == Header(), "the camera's own message was changed"
+    assert list(info.k) == k
+
+
+def test_class_pixels() -> None:
+    labels = picture(channels=1)
+    np.testing.assert_array_equal(
+        conversions.class_pixels(labels), np.bincount(labels.ravel(), minlength=256)
+    )
+
+
+def test_stamps_in_nanoseconds() -> None:
+    assert conversions.stamp_ns(HEADER) == 12_000_000_034

@@ -1,0 +1,472 @@
+"""The train and evaluate commands on a small data set in CamVid's layout."""
+
+import csv
+import json
+import math
+import os
+import platform
+import signal
+import subprocess
+import sys
+import time
+
+import cv2
+import numpy as np
+import pytest
+import torch
+import yaml
+
+from squeeze_segnet_ros import models
+from squeeze_segnet_ros.__main__ import main
+from squeeze_segnet_ros.classes import CAMVID, UNLABELLED
+from squeeze_segnet_ros.data.augment import AugmentConfig, augment
+from squeeze_segnet_ros.data.camvid import LabelledImages, load_split
+from squeeze_segnet_ros.data.sampling import CropSampler
+from squeeze_segnet_ros.errors import ConfigError, DatasetError
+from squeeze_segnet_ros.models import weights
+from squeeze_segnet_ros.training.config import DistillationConfig, TrainConfig
+from squeeze_segnet_ros.training.distillation import Teacher, divergence, feature_distance
+
+CONFIG = {
+    "model": "squeeze_segnet_v11",
+    "steps": 4,
+    "batch_size": 2,
+    "evaluate_every": 2,
+    "ema_decay": 0.9,
+    "schedule": {"warmup_steps": 1, "decay": 0.5},
+    "augment": {
+        "crop": [48, 64],
+        "brightness": 0.2,
+        "blur": 0.5,
+        "noise": 2.0,
+        "shade": 0.3,
+        "rotation": 3.0,
+    },
+}
+
+
+@pytest.fixture
+def camvid(tmp_path):
+    """Three images a split: a gray sky over a road, with a car."""
+    root = tmp_path / "camvid"
+    generator = np.random.default_rng(0)
+    for split in ("train", "val", "test"):
+        (root / split).mkdir(parents=True)
+        (root / f"{split}annot").mkdir()
+        for i, suffix in enumerate((".png", ".webp", ".png")):
+            label = np.full((60, 80), 3, np.uint8)
+            label[:30] = 0
+            label[35:50, 10 * i : 10 * i + 30] = 8
+            label[:2] = 11
+            image = CAMVID.palette[label] // 2 + generator.integers(0, 50, (60, 80, 1), np.uint8)
+            cv2.imwrite(str(root / split / f"{i}{suffix}"), image)
+            cv2.imwrite(str(root / f"{split}annot" / f"{i}.png"), label)
+    return root
+
+
+@pytest.fixture
+def config(tmp_path):
+    """A configuration that trains for seconds."""
+    path = tmp_path / "tiny.yaml"
+    path.write_text(yaml.safe_dump(CONFIG))
+    return path
+
+
+def _train(config, camvid, output, *more):
+    arguments = ["--config", config, "--data", camvid, "--output", output, "--device", "cpu", *more]
+    return main(["train", *map(str, arguments)])
+
+
+def test_load_split_reads_png_and_webp_and_makes_void_unlabelled(camvid):
+    data = load_split(camvid, "train")
+    assert data.names == ("0", "1", "2")
+    assert data.images.shape == (3, 3, 60, 80)
+    assert set(data.labels.unique().tolist()) == {0, 3, 8, UNLABELLED}
+
+
+def test_load_split_says_what_is_missing(camvid, tmp_path):
+    with pytest.raises(DatasetError, match=r"no folder .*nowhere"):
+        load_split(tmp_path / "nowhere", "train")
+    (camvid / "trainannot" / "1.png").unlink()
+    with pytest.raises(DatasetError, match=r"trainannot.*1\.png is missing"):
+        load_split(camvid, "train")
+
+
+def test_a_run_leaves_its_record_and_weights_that_evaluate_takes(config, camvid, tmp_path, capsys):
+    run = tmp_path / "run"
+    assert _train(config, camvid, run) == 0
+    with (run / "log.csv").open() as file:
+        assert [row["step"] for row in csv.DictReader(file)] == ["2", "4"]
+    assert yaml.safe_load((run / "config.yaml").read_text())["augment"]["crop"] == [48, 64]
+    _, metadata = weights.load(run / "best.safetensors")
+    assert metadata.model == "squeeze_segnet_v11"
+    assert metadata.trained_on == ("camvid/train",)
+    assert set(metadata.figures) == {"camvid/val"}
+    _, metadata = weights.load(run / "last.safetensors")
+    with (run / "log.csv").open() as file:
+        *_, row = csv.DictReader(file)
+    assert metadata.figures["camvid/val"]["mean_iou"] == pytest.approx(float(row["mean_iou"]), abs=1e-4)
+    capsys.readouterr()
+    arguments = ["--model", "squeeze_segnet_v11", "--weights", run / "best.safetensors", "--data", camvid]
+    arguments += ["--split", "val", "--output", tmp_path / "scores", "--device", "cpu"]
+    assert main(["evaluate", *map(str, arguments)]) == 0
+    assert "| **squeeze_segnet_v11** |" in capsys.readouterr().out
+    report = json.loads((tmp_path / "scores" / "scores.json").read_text())
+    pixels = sum(map(sum, report["confusion"]))
+    assert pixels == 3 * (60 - 2) * 80
+    first = (tmp_path / "scores" / "scores.json").read_bytes()
+    assert main(["evaluate", *map(str, arguments)]) == 0
+    assert (tmp_path / "scores" / "scores.json").read_bytes() == first
+
+
+def test_a_resumed_run_ends_where_an_unbroken_one_does(config, camvid, tmp_path):
+    # A constant rate: with a decay, a run of two steps would have another one than the half of a run of four.
+    config.write_text(yaml.safe_dump(CONFIG | {"schedule": {"decay": 0.0}}))
+    whole, halves = tmp_path / "whole", tmp_path / "halves"
+    assert _train(config, camvid, whole) == 0
+    assert _train(config, camvid, halves, "--steps", "2") == 0
+    assert torch.load(halves / "checkpoint.pt", weights_only=True)["step"] == 2
+    assert _train(config, camvid, halves, "--resume") == 0
+    final, resumed = (torch.load(run / "checkpoint.pt", weights_only=True) for run in (whole, halves))
+    assert final["step"] == resumed["step"] == 4
+    for name, tensor in final["network"].items():
+        torch.testing.assert_close(resumed["network"][name], tensor)
+
+
+def test_a_run_resumed_with_another_configuration_says_so(config, camvid, tmp_path, capsys):
+    run = tmp_path / "run"
+    assert _train(config, camvid, run, "--steps", "2") == 0
+    assert _train(config, camvid, run, "--steps", "2", "--resume") == 0
+    assert list(run.glob("config_from_step_*")) == []
+    assert _train(config, camvid, run, "--resume") == 0
+    record = run / "config_from_step_2.yaml"
+    assert str(record) in capsys.readouterr().out
+    assert yaml.safe_load(record.read_text())["steps"] == 4
+    assert yaml.safe_load((run / "config.yaml").read_text())["steps"] == 2
+
+
+def test_a_resumed_run_has_the_rate_of_its_schedule(config, camvid, tmp_path):
+    run = tmp_path / "run"
+    assert _train(config, camvid, run, "--steps", "2") == 0
+    before = torch.load(run / "checkpoint.pt", weights_only=True)["network"]
+    # So long a warm-up that its third and fourth step are too small to be seen.
+    config.write_text(yaml.safe_dump(CONFIG | {"schedule": {"warmup_steps": 10**12}}))
+    assert _train(config, camvid, run, "--resume") == 0
+    after = torch.load(run / "checkpoint.pt", weights_only=True)["network"]
+    for name, _ in models.build(CONFIG["model"]).named_parameters():
+        torch.testing.assert_close(after[name], before[name], rtol=0, atol=1e-7)
+
+
+def test_a_run_resumed_without_its_extra_data_says_so(config, camvid, tmp_path, capsys):
+    config.write_text(yaml.safe_dump(CONFIG | {"extra_share": 0.5}))
+    run = tmp_path / "run"
+    assert _train(config, camvid, run, "--extra-data", camvid, "--steps", "2") == 0
+    assert _train(config, camvid, run, "--resume") == 2
+    assert "comes from a run with --extra-data: give it again" in capsys.readouterr().err
+    assert _train(config, camvid, run, "--extra-data", camvid, "--resume") == 0
+
+
+def test_extra_data_without_a_share_of_the_batch_is_refused(config, camvid, tmp_path, capsys):
+    assert _train(config, camvid, tmp_path / "run", "--extra-data", camvid) == 2
+    assert "raise extra_share or batch_size" in capsys.readouterr().err
+
+
+def test_a_batch_that_processes_cannot_share_is_refused(config, camvid, tmp_path):
+    config.write_text(yaml.safe_dump(CONFIG | {"batch_size": 3}))
+    done = _train_in_two_processes(config, camvid, tmp_path / "run")
+    assert done.returncode != 0
+    assert "batch_size is 3: 2 processes need a multiple of 2" in done.stderr
+
+
+def test_ctrl_c_leaves_a_checkpoint_to_resume_from(config, camvid, tmp_path):
+    run = tmp_path / "run"
+    command = [sys.executable, "-m", "squeeze_segnet_ros", "train", "--config", config, "--data", camvid]
+    command += ["--output", run, "--steps", "100000", "--device", "cpu"]
+    process = subprocess.Popen(command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    deadline = time.monotonic() + 60
+    while not (run / "log.csv").exists() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(timeout=30) == 130
+    assert torch.load(run / "checkpoint.pt", weights_only=True)["step"] >= 2
+
+
+def _train_in_two_processes(config, camvid, run):
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    command += ["--local-addr=127.0.0.1", "-m", "squeeze_segnet_ros", "train", "--device", "cpu"]
+    command += ["--config", config, "--data", camvid, "--output", run]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
+
+
+def test_two_processes_train_as_one(config, camvid, tmp_path):
+    config.write_text(yaml.safe_dump(CONFIG | {"batch_size": 4}))
+    done = _train_in_two_processes(config, camvid, tmp_path / "run")
+    assert done.returncode == 0, done.stderr
+    assert torch.load(tmp_path / "run" / "checkpoint.pt", weights_only=True)["step"] == 4
+
+
+def test_a_run_on_train_and_val_says_so_and_claims_no_figures(config, camvid, tmp_path):
+    config.write_text(yaml.safe_dump(CONFIG | {"data_splits": ["train", "val"]}))
+    assert _train(config, camvid, tmp_path / "run") == 0
+    _, metadata = weights.load(tmp_path / "run" / "last.safetensors")
+    assert metadata.trained_on == ("camvid/train", "camvid/val")
+    assert metadata.figures == {}
+    assert not (tmp_path / "run" / "best.safetensors").exists()
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adam", "adamw", "muon"])
+def test_a_run_with_every_option_on(config, camvid, tmp_path, optimizer):
+    options = {
+        "extra_share": 0.5,
+        "optimizer": {"name": optimizer, "lr": 0.001, "clip_norm": 1.0},
+        "loss": {
+            "class_weights": "inverse_log",
+            "hardest_share": 0.3,
+            "label_smoothing": 0.1,
+            "dice_weight": 1,
+        },
+        "augment": CONFIG["augment"] | {"rare_class_share": 0.5, "rare_classes": ["car"], "paste_share": 0.5},
+    }
+    config.write_text(yaml.safe_dump(CONFIG | {"batch_size": 4} | options))
+    assert _train(config, camvid, tmp_path / "run", "--extra-data", camvid) == 0
+    with (tmp_path / "run" / "log.csv").open() as file:
+        assert all(0 < float(row["loss"]) < 10 for row in csv.DictReader(file))
+
+
+def _teacher_of(config, tmp_path, model, **more):
+    """Writes weights of an untrained teacher, and a configuration that learns from it."""
+    path = tmp_path / "teacher.safetensors"
+    weights.save(path, models.build(model), weights.WeightsMetadata(model))
+    distillation = {"teacher": model, "weights": str(path), "features_weight": 1.0} | more
+    config.write_text(yaml.safe_dump(CONFIG | {"distillation": distillation}))
+
+
+JOINTS = [
+    "encoder.fire3",
+    "encoder.fire5",
+    "encoder.fire9",
+    "decoder.fire9",
+    "decoder.fire5",
+    "decoder.fire3",
+]
+
+
+def test_a_network_learns_from_a_teacher(config, camvid, tmp_path):
+    _teacher_of(config, tmp_path, "squeeze_segnet", joints=JOINTS)
+    assert _train(config, camvid, tmp_path / "run") == 0
+    state = torch.load(tmp_path / "run" / "checkpoint.pt", weights_only=True)
+    network = models.build("squeeze_segnet_v11")
+    network.load_state_dict(state["network"])  # the student alone: no parameter of the teacher
+    teacher = models.build("squeeze_segnet").eval()
+    weights.load_into(teacher, "squeeze_segnet", tmp_path / "teacher.safetensors")
+    images = torch.randn(1, 3, 64, 96)
+    taught = Teacher(TrainConfig.from_yaml(config).distillation, network, torch.device("cpu"))
+    logits, loss = taught.teach(network.eval(), images)
+    assert torch.equal(logits, network(images))
+    # A network that is its own teacher has nothing to learn.
+    own = DistillationConfig(weights=str(tmp_path / "teacher.safetensors"), teacher="squeeze_segnet")
+    _, nothing = Teacher(own, teacher, torch.device("cpu")).teach(teacher, images)
+    assert loss > 0.1
+    assert nothing.item() == pytest.approx(0, abs=1e-5)
+
+
+def test_a_teacher_takes_part_from_its_step_on(config, camvid, tmp_path):
+    def trained(run):
+        assert _train(config, camvid, run) == 0
+        return torch.load(run / "checkpoint.pt", weights_only=True)["network"]["conv1.weight"]
+
+    alone = trained(tmp_path / "alone")
+    taught = []
+    for from_step in (2, 4):
+        _teacher_of(config, tmp_path, "squeeze_segnet", joints=JOINTS, from_step=from_step)
+        taught.append(trained(tmp_path / f"from_{from_step}"))
+    assert not torch.equal(taught[0], alone)
+    assert torch.equal(taught[1], alone)
+
+
+def test_joints_that_do_not_fit_are_said(config, camvid, tmp_path, capsys):
+    for joints, message in (
+        (["encoder.fire1"], "SqueezeSegNet has no encoder.fire1"),
+        (["decoder.fire2"], "decoder.fire2 has 64 channels in the student and 96 in the teacher"),
+    ):
+        _teacher_of(config, tmp_path, "squeeze_segnet", joints=joints)
+        assert _train(config, camvid, tmp_path / "run") == 2
+        assert message in capsys.readouterr().err
+
+
+def test_the_distances_to_a_teacher_are_those_worked_out_by_hand():
+    ours = torch.tensor([0.0, 0.0]).view(1, 2, 1, 1)
+    theirs = torch.tensor([math.log(3) * 2, 0.0]).view(1, 2, 1, 1)
+    # Softened by 2, the teacher's probabilities are 3/4 and 1/4.
+    expected = 4 * (0.75 * math.log(0.75 / 0.5) + 0.25 * math.log(0.25 / 0.5))
+    assert divergence(ours, theirs, 2.0).item() == pytest.approx(expected)
+    features = torch.tensor([[3.0, 4.0], [4.0, -3.0]]).T.view(1, 2, 1, 2)
+    assert feature_distance(features, 10 * features).item() == pytest.approx(0, abs=1e-6)
+    assert feature_distance(features, features.flip(3)).item() == pytest.approx(1)
+
+
+def test_training_on_a_cpu_keeps_its_memory(config, camvid, tmp_path):
+    if platform.libc_ver()[0] != "glibc":
+        pytest.skip("only glibc can be told to keep freed memory")
+    arguments = ["train", "--config", config, "--data", camvid, "--output", tmp_path / "run"]
+    program = f"""
+import resource, torch
+from squeeze_segnet_ros.__main__ import main
+assert main({list(map(str, arguments))!r} + ["--device", "cpu"]) == 0
+for _ in range(6):
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    torch.ones(64 * 2**20, dtype=torch.uint8)
+    print("pages", resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=120, check=True
+    )
+    pages = [int(line.split()[1]) for line in done.stdout.splitlines() if line.startswith("pages")]
+    # 64 MiB are at least 32 pages: none of them is new when a block that was freed before is taken again.
+    assert min(pages) < 10, pages
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"step": 3}, "unknown key 'step', known are model, steps"),
+        ({"steps": "many"}, "'steps' takes a int, found 'many'"),
+        ({"optimizer": {"rate": 1}}, "optimizer: unknown key 'rate'"),
+        ({"augment": {"crop": 64}}, "'crop' takes a list of 2 numbers"),
+        ({"batch_size": 1}, "batch_size at least 2"),
+        ({"evaluate_every": 0}, "evaluate_every must be at least 1"),
+        ({"augment": {"scale": [0, 1]}}, r"augment: scale is \[0, 1\]: give the least zoom, above 0"),
+        ({"augment": {"scale": [2, 1]}}, "and the largest"),
+        ({"data_splits": ["train", "test"]}, "data_splits is 'test': choose train or val"),
+        ({"data_splits": []}, "data_splits must name at least one"),
+        ({"optimizer": {"name": "lion"}}, "optimizer: name is 'lion': choose sgd or adam or adamw or muon"),
+        ({"loss": {"hardest_share": 0}}, "loss: hardest_share is 0.0: it is a share above 0"),
+        ({"loss": {"class_weights": "equal"}}, "choose median_frequency or inverse_log"),
+        ({"augment": {"rare_classes": ["lamp"]}}, "augment: there is no class 'lamp': choose from sky"),
+        ({"augment": {"rare_classes": "pole"}}, "'rare_classes' takes a list of names"),
+        ({"distillation": {"features_weight": 1.0}}, "distillation: features_weight and joints need each"),
+        ({"augment": {"paste_share": 1.5}}, "paste_share is 1.5: it is a share in 0..1"),
+    ],
+)
+def test_a_wrong_configuration_is_said(config, change, message):
+    config.write_text(yaml.safe_dump(CONFIG | change))
+    with pytest.raises(ConfigError, match=message):
+        TrainConfig.from_yaml(config)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--steps", "0"], "steps and evaluate_every must be at least 1"),
+        (["--device", "gpu"], "unknown device 'gpu'"),
+        (["--device", "cuda:99"], "device 'cuda:99' does not exist"),
+        (["--resume", "--start-from", "x.safetensors"], "--start-from begin a run"),
+        (["--resume"], "start without --resume"),
+    ],
+)
+def test_wrong_arguments_are_one_line_and_exit_code_2(config, camvid, tmp_path, capsys, arguments, message):
+    assert _train(config, camvid, tmp_path / "run", *arguments) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert message in error
+
+
+def test_a_checkpoint_that_does_not_fit_is_said(config, camvid, tmp_path, capsys):
+    run = tmp_path / "run"
+    assert _train(config, camvid, run, "--steps", "2") == 0
+    config.write_text(yaml.safe_dump(CONFIG | {"model": "enet"}))
+    assert _train(config, camvid, run, "--resume") == 2
+    assert "is of a run of squeeze_segnet_v11, the configuration has enet" in capsys.readouterr().err
+    checkpoint = run / "checkpoint.pt"
+    checkpoint.write_bytes(checkpoint.read_bytes()[:1000])
+    assert _train(config, camvid, run, "--resume") == 2
+    assert f"{checkpoint} is damaged: begin anew without --resume" in capsys.readouterr().err
+
+
+def test_bad_input_is_one_line_and_exit_code_2(config, tmp_path, capsys):
+    assert _train(config, tmp_path / "nowhere", tmp_path / "run") == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert "no folder" in error
+
+
+def test_the_configurations_that_come_with_the_package_are_valid(request):
+    paths = sorted((request.config.rootpath / "config" / "train").glob("*.yaml"))
+    assert paths
+    for path in paths:
+        assert TrainConfig.from_yaml(path).model in models.names()
+
+
+def test_augmentation_moves_image_and_labels_together():
+    labels = (
+        torch.randint(0, 11, (4, 12, 16), dtype=torch.uint8).repeat_interleave(8, 1).repeat_interleave(8, 2)
+    )
+    images = labels[:, None].expand(-1, 3, -1, -1) * 20
+    generator = torch.Generator().manual_seed(0)
+    config = AugmentConfig(crop=(64, 64), scale=(1.0, 1.0), rotation=5.0)
+    moved, moved_labels = augment(images, labels, config, generator)
+    assert moved.shape == (4, 3, 64, 64)
+    inside = moved_labels != UNLABELLED
+    agree = (moved[:, 0] / 20).round()[inside] == moved_labels[inside]
+    # Pixels between two squares are mixtures.
+    assert agree.float().mean() > 0.75
+
+
+def test_augmentation_is_repeatable_by_its_generator():
+    images = torch.randint(0, 255, (2, 3, 64, 64), dtype=torch.uint8)
+    labels = torch.zeros(2, 64, 64, dtype=torch.uint8)
+    config = AugmentConfig(crop=(32, 32), brightness=0.3, noise=3.0, blur=1.0, shade=0.5, gamma=0.2)
+    first, second = (augment(images, labels, config, torch.Generator().manual_seed(7))[0] for _ in range(2))
+    assert torch.equal(first, second)
+
+
+POLE, CAR, PEDESTRIAN = (CAMVID.names.index(name) for name in ("pole", "car", "pedestrian"))
+
+
+def _dots(n, size, classes):
+    """Roads, each with one pixel of one of the classes; the image is 20 times the label."""
+    labels = torch.full((n, *size), CAMVID.names.index("road"), dtype=torch.uint8)
+    generator = torch.Generator().manual_seed(3)
+    for i in range(n):
+        row, column = (int(torch.randint(length, (), generator=generator)) for length in size)
+        labels[i, row, column] = classes[i % len(classes)]
+    images = (20 * labels)[:, None].expand(-1, 3, -1, -1).contiguous()
+    return LabelledImages(tuple(map(str, range(n))), images, labels)
+
+
+def test_a_share_of_the_crops_shows_a_rare_class():
+    data = _dots(30, (96, 128), [POLE, PEDESTRIAN, CAR])
+    config = AugmentConfig(crop=(24, 32), scale=(1.0, 1.0), rotation=4.0, rare_class_share=1.0)
+    _, labels = CropSampler(data, config).draw(64, torch.Generator().manual_seed(0))
+    pole, person, car = ((labels == k).flatten(1).any(1) for k in (POLE, PEDESTRIAN, CAR))
+    # A rotated pixel may fall between the crop's.
+    assert (pole | person).float().mean() > 0.9
+    assert 0.3 < pole.float().mean() < 0.7  # both classes alike
+    assert not car.any()
+    half = AugmentConfig(crop=(24, 32), scale=(1.0, 1.0), rare_class_share=0.5)
+    _, labels = CropSampler(data, half).draw(64, torch.Generator().manual_seed(0))
+    assert 0.3 < torch.isin(labels, torch.tensor([POLE, PEDESTRIAN])).flatten(1).any(1).float().mean() < 0.75
+
+
+def test_where_no_rare_class_occurs_any_crop_will_do():
+    data = _dots(3, (96, 128), [CAR])
+    config = AugmentConfig(crop=(24, 32), rare_class_share=1.0)
+    images, labels = CropSampler(data, config).draw(2, torch.Generator().manual_seed(0))
+    assert images.shape == (2, 3, 24, 32)
+    assert labels.shape == (2, 24, 32)
+
+
+def test_rare_objects_are_pasted_onto_other_crops_with_their_pixels():
+    data = _dots(4, (16, 16), [CAR])
+    data.labels[0, 2:6, 3:5] = PEDESTRIAN
+    data.images[0, :, 2:6, 3:5] = 20 * PEDESTRIAN
+    config = AugmentConfig(crop=(16, 16), scale=(1.0, 1.0), flip=False, paste_share=1.0)
+    images, labels = augment(data.images, data.labels, config, torch.Generator().manual_seed(0))
+    # Every crop gets what one other one has: the person stays with the giver and is given once.
+    shows = (labels == PEDESTRIAN).flatten(1).sum(1)
+    assert sorted(shows.tolist()) == [0, 0, 8, 8]
+    torch.testing.assert_close(images[:, 0], 20 * labels.float(), atol=0.5, rtol=0)
+    (receiver,) = (i for i in range(1, 4) if shows[i])
+    others = labels[receiver] != PEDESTRIAN
+    assert torch.equal(labels[receiver][others], data.labels[receiver][others])
