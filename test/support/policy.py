@@ -15,7 +15,7 @@ def allowed(kind: str, right: str, node: str, bases: Iterable[str]) -> set[str]:
     Written for a node of this full name, whose cameras lie below ``bases``.
     """
     return {
-        item.text.replace("~", node).replace("/camera/front", base)
+        (item.text or "").replace("~", node).replace("/camera/front", base)
         for group in ElementTree.parse(POLICY).iterfind(f".//{kind}[@{right}='ALLOW']")
         for item in group
         for base in bases
