@@ -88,7 +88,7 @@ def generate_launch_description():
 
 
 def start(context):
-    """Everything that is started. An error here is the one line that ``ros2 launch`` shows before it ends."""
+    """Return what is started. An error here is the one line that ``ros2 launch`` shows before it ends."""
     arguments = {
         argument.name: LaunchConfiguration(argument.name).perform(context).strip() for argument in ARGUMENTS
     }
@@ -122,7 +122,7 @@ def start(context):
 
 
 def decide(arguments, node_name, default_params_file):
-    """The node's parameters, the later ones winning, and how to label the bag if there is one."""
+    """Return the node's parameters, the later ones winning, and how to label the bag if there is one."""
     in_file = launching.parameters_in(Path(arguments["params_file"]), node_name)
     given = {name: arguments[name] for name in ("model", "weights", "device", "precision") if arguments[name]}
     cameras = launching.names_in(arguments["cameras"])
@@ -181,7 +181,7 @@ def play(arguments, plan, node_name, sim_time):
 
 
 def show(context, camera):
-    """RViz with our displays, or a line that says how to get it."""
+    """Start RViz with our displays, or print a line that says how to get it."""
     if not shutil.which("rviz2"):
         distribution = os.environ.get("ROS_DISTRO", "<distribution>")
         return LogInfo(
@@ -203,14 +203,14 @@ def show(context, camera):
 
 
 def end_with_node(event, context):
-    """Nothing goes on without the node; an exit code other than 0 becomes that of ``ros2 launch``."""
+    """End with the node; an exit code other than 0 becomes that of ``ros2 launch``."""
     if event.returncode and not context.is_shutdown:
         raise RuntimeError(f"segnet_node ended with exit code {event.returncode}: its own last line says why")
     return None if context.is_shutdown else Shutdown(reason="segnet_node has ended")
 
 
 def then(action):
-    """What follows on a process that did its work."""
+    """Return what follows on a process that did its work."""
 
     def on_exit(event, context):
         if context.is_shutdown:

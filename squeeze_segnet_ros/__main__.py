@@ -76,7 +76,7 @@ def _module(name: str) -> ModuleType:
 
 
 def _repository(name: str) -> Path:
-    """The repository that this package is run from, or that is the working folder."""
+    """Return the repository that this package is run from, or that is the working folder."""
     for root in (Path.cwd(), Path(__file__).resolve().parents[1]):
         if (root / _COMMANDS[name].folder / _COMMANDS[name].module.partition(".")[0]).is_dir():
             return root

@@ -27,7 +27,11 @@ class LabelClass(NamedTuple):
 
 @dataclass(frozen=True)
 class LabelSet:
-    """An ordered set of at most 255 classes whose ids run from 0 without gaps; else raises ValueError."""
+    """An ordered set of at most 255 classes whose ids run from 0 without gaps.
+
+    Raises:
+        ValueError: they do not.
+    """
 
     name: str
     classes: tuple[LabelClass, ...]

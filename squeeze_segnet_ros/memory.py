@@ -18,7 +18,7 @@ _state = {"kept": False, "separate": False}
 
 
 def share_one_heap() -> bool:
-    """Makes all threads that start from now on share one heap; returns whether the C library took it.
+    """Make all threads that start from now on share one heap; return whether the C library took it.
 
     By default glibc gives new threads heaps of their own, up to eight for each core, and each keeps what its
     largest frame took: a process whose threads come and go grows for hours. To be called before any library
@@ -28,7 +28,7 @@ def share_one_heap() -> bool:
 
 
 def keep_freed_memory() -> bool:
-    """Tells the C library not to hand freed blocks back to the kernel; returns whether it took it.
+    """Tell the C library not to hand freed blocks back to the kernel; return whether it took it.
 
     Large blocks go back at once by default, so that every frame's feature maps are mapped, and cleared by the
     kernel page by page, anew: a fifth of the time of a frame. It is a setting of the whole process, whose
@@ -41,7 +41,7 @@ def keep_freed_memory() -> bool:
 
 @contextmanager
 def separate_blocks() -> Iterator[None]:
-    """Every large block gets pages of its own, which go back to the kernel with it: for loading a network.
+    """Give every large block pages of its own, which go back to the kernel with it: to load a network.
 
     What stays of the network would lie between feature maps otherwise. When it goes, it leaves holes that
     those do not fit into, and the process would grow with each change of the weights.
@@ -57,7 +57,7 @@ def separate_blocks() -> Iterator[None]:
 
 
 def release_freed_memory() -> None:
-    """Hands what is free back to the kernel and the GPU's driver, as when a network has gone."""
+    """Hand what is free back to the kernel and the GPU's driver, as when a network has gone."""
     torch = sys.modules.get("torch")
     if torch is not None and torch.cuda.is_initialized():
         torch.cuda.empty_cache()
@@ -71,5 +71,5 @@ def _set(settings: Sequence[tuple[int, int]]) -> bool:
 
 
 def _glibc(name: str) -> Any:
-    """A function of glibc's own, or None where there is none."""
+    """Return a function of glibc's own, or None where there is none."""
     return getattr(ctypes.CDLL(None), name, None) if sys.platform.startswith("linux") else None

@@ -22,7 +22,7 @@ _domain_ids = itertools.count(os.getpid())
 
 @pytest.fixture(scope="module", autouse=True)
 def ros_domain_id() -> Iterator[int]:
-    """ROS_DOMAIN_ID of the module's own, on this machine only, for all that its tests start."""
+    """Give all that a module's tests start a ROS_DOMAIN_ID of their own, on this machine only."""
     domain_id = 1 + next(_domain_ids) % 101
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("ROS_DOMAIN_ID", str(domain_id))
@@ -32,7 +32,7 @@ def ros_domain_id() -> Iterator[int]:
 
 @pytest.fixture(scope="session")
 def camvid_root() -> Path:
-    """The folder that holds CamVid's train, trainannot, val, ... folders."""
+    """Return the folder that holds CamVid's train, trainannot, val, ... folders."""
     root = os.environ.get("CAMVID_ROOT")
     if not root:
         pytest.skip("CAMVID_ROOT is not set; it names the folder with CamVid's train, trainannot, val, ...")

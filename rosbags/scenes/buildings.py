@@ -36,7 +36,7 @@ class Style:
 
 
 def random_style(rng: np.random.Generator, kind: str, walls: int, roofs: int) -> Style:
-    """A style of a ``kind``: shops, terrace or offices, with one of the numbered wall and roof textures."""
+    """Return a style of a ``kind``: shops, terrace or offices, with one of the wall and roof textures."""
     wall, roof = f"tex:wall{rng.integers(walls)}", f"tex:roof{rng.integers(roofs)}"
     if kind == "shops":
         return Style(wall, roof, int(rng.integers(2, 5)), rng.uniform(2.8, 3.3), True, rng.random() < 0.7)
@@ -48,7 +48,7 @@ def random_style(rng: np.random.Generator, kind: str, walls: int, roofs: int) ->
 
 
 def building(rng: np.random.Generator, style: Style, width: float, depth: float = 9.0) -> list[Part]:
-    """A house of ``width`` along x, ``depth`` along y."""
+    """Return a house of ``width`` along x, ``depth`` along y."""
     ground = style.floor_height + (0.4 if style.shop else 0.1)
     height = ground + (style.floors - 1) * style.floor_height + 0.3
     walls: list[Mesh] = []
@@ -106,7 +106,7 @@ def building(rng: np.random.Generator, style: Style, width: float, depth: float 
 
 
 def garden_wall(wall: str, length: float, height: float = 0.9) -> list[Part]:
-    """A low wall along +x, which CamVid counts as building."""
+    """Return a low wall along +x, which CamVid counts as building."""
     cap = box((0, -0.16, height), (length, 0.16, height + 0.07), _STONE)
     return [
         Part(box((0, -0.12, 0), (length, 0.12, height), tile=WALL_TILE), wall, _BUILDING),
@@ -115,7 +115,7 @@ def garden_wall(wall: str, length: float, height: float = 0.9) -> list[Part]:
 
 
 def _wall(width: float, height: float, openings: list[Opening]) -> Mesh:
-    """The facade without its openings: cells of the grid that their edges span."""
+    """Return the facade without its openings: cells of the grid that their edges span."""
     xs = np.unique(np.round([0, width, *(v for o in openings for v in o[:2])], 4))
     zs = np.unique(np.round([0, height, *(v for o in openings for v in o[2:])], 4))
     cells = []

@@ -39,7 +39,7 @@ class View:
 
 
 def still(seed: int, lens: Lens | None = None) -> View:
-    """A random view of a random street. ``lens`` gives the size; its focal length varies."""
+    """Return a random view of a random street. ``lens`` gives the size; its focal length varies."""
     rng = np.random.default_rng([seed, 1])
     base = lens or Lens()
     street = random_street(seed)
@@ -61,7 +61,7 @@ def still(seed: int, lens: Lens | None = None) -> View:
 
 
 def drive(seed: int, frames: int, lens: Lens | None = None) -> Callable[[int, float], View]:
-    """A drive of ``frames`` pictures at 10 Hz along one lively street.
+    """Return a drive of ``frames`` pictures at 10 Hz along one lively street.
 
     Returns a function of the frame's number and a camera's yaw in degrees to the left.
     """

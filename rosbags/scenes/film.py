@@ -32,7 +32,7 @@ class Pose:
     roll: float = 0.0
 
     def axes(self) -> tuple[np.ndarray, np.ndarray]:
-        """Unit vectors of the view's direction and of the image's upward side."""
+        """Return unit vectors of the view's direction and of the image's upward side."""
         cy, sy, cp, sp = np.cos(self.yaw), np.sin(self.yaw), np.cos(self.pitch), np.sin(self.pitch)
         ahead = np.array([cy * cp, sy * cp, sp])
         up, right = np.array([-cy * sp, -sy * sp, cp]), np.array([sy, -cy, 0])
@@ -54,7 +54,7 @@ class Film:
 
     @staticmethod
     def random(rng: np.random.Generator) -> Film:
-        """A film as one of CamVid's sequences might have had it, from dusk to an overexposed noon."""
+        """Return a film as one of CamVid's sequences might have had it, from dusk to an overexposed noon."""
         return Film(
             exposure=float(np.clip(rng.normal(0.35, 0.055), 0.24, 0.48)),
             contrast=rng.uniform(0.2, 0.55),
@@ -67,13 +67,13 @@ class Film:
         )
 
     def meter(self, radiance: np.ndarray, ground: np.ndarray) -> float:
-        """The factor that brings the median of the pixels ``ground``, bool (H, W), to ``exposure``."""
+        """Return the factor that brings the median of the pixels ``ground``, bool (H, W), to ``exposure``."""
         luminance = radiance.mean(2)[ground]
         median = float(np.median(luminance)) if luminance.size else float(radiance.mean())
         return float(np.clip(_to_linear(self.exposure) / max(median, 1e-4), 0.02, 3.0))
 
     def develop(self, rng: np.random.Generator, radiance: np.ndarray, gain: float) -> np.ndarray:
-        """Linear radiance, float (H, W, 3), times ``gain`` as uint8 sRGB (H, W, 3)."""
+        """Return linear radiance, float (H, W, 3), times ``gain`` as uint8 sRGB (H, W, 3)."""
         rows, columns = radiance.shape[:2]
         light = np.minimum(radiance * gain, 4.0).astype(np.float32)
         light *= np.array([1 + self.warmth, 1.0, 1 - self.warmth], np.float32)
@@ -94,14 +94,14 @@ class Film:
 
 
 def hazy(radiance: np.ndarray, depth: np.ndarray, haze: float, sky: np.ndarray) -> np.ndarray:
-    """Radiance behind air: it fades into the mean of the ``sky`` with ``depth``, float (H, W) in meters."""
+    """Fade radiance into the mean of the ``sky`` with ``depth``, float (H, W) in meters, as air does."""
     veil = sky[sky.shape[0] * 3 // 8 : sky.shape[0] // 2].mean((0, 1)) * 0.8
     kept = np.exp(-depth / haze)[..., None]
     return radiance * kept + veil * (1 - kept)
 
 
 def denoise(radiance: np.ndarray, albedo: np.ndarray, normal: np.ndarray, depth: np.ndarray) -> np.ndarray:
-    """Smooths the light, not the surfaces: an edge-avoiding wavelet filter over radiance / albedo.
+    """Smooth the light, not the surfaces: an edge-avoiding wavelet filter over radiance / albedo.
 
     All are float (H, W, 3), but ``depth`` (H, W). A pixel takes from its neighbors as far as normal, depth
     and albedo agree.

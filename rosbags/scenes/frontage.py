@@ -31,7 +31,7 @@ _ROAD, _SIDEWALK, _TREE = (CAMVID.names.index(name) for name in ("road", "sidewa
 
 
 def frontage(rng: np.random.Generator, path: Path, plan: Plan, side: int, zones: tuple[str, ...]) -> None:
-    """Fills one side of the street with stretches of ``zones``, which alternate."""
+    """Fill one side of the street with stretches of ``zones``, which alternate."""
     edge = plan.half_width + sidewalk_width(plan, side)
     index = 0
     for s0, s1 in openings(path, plan, side, SIDE_WALK):
@@ -100,7 +100,7 @@ def _border(
     d: float,
     kinds: tuple[str, ...],
 ) -> None:
-    """Walls, hedges, railings or boards between sidewalk and garden, with a gap for a gate now and then."""
+    """Put walls, hedges, railings or boards before the gardens, with a gap for a gate now and then."""
     s, kind = s0, str(rng.choice(kinds))
     wall = f"tex:wall{rng.integers(WALLS)}"
     while s < s1 - 1:

@@ -25,7 +25,7 @@ _BARK = (0.13, 0.105, 0.08)
 
 
 def tree(rng: np.random.Generator, height: float, season: str) -> list[Part]:
-    """A tree of ``height`` meters; ``season`` is summer, autumn, bare or evergreen."""
+    """Return a tree of ``height`` meters; ``season`` is summer, autumn, bare or evergreen."""
     if season == "evergreen":
         return _conifer(rng, height)
     limbs, tips = _branches(rng, height, 5 if season == "bare" else 3)
@@ -68,7 +68,7 @@ def leaves(
     color: np.ndarray,
     center: np.ndarray,
 ) -> Mesh:
-    """``count`` leaf clusters of about ``size`` meters around the points ``blobs`` (N, 3).
+    """Return ``count`` leaf clusters of about ``size`` meters around the points ``blobs`` (N, 3).
 
     Their normals lean outward from ``center``, which shades the crown as a volume; the inside is darker.
     """
@@ -94,7 +94,7 @@ def leaves(
 
 
 def hedge(rng: np.random.Generator, length: float, height: float, depth: float = 0.7) -> list[Part]:
-    """A hedge along +x from the origin."""
+    """Return a hedge along +x from the origin."""
     count = int(220 * length)
     mesh = _leafy_box(rng, np.array([0, -depth / 2, 0]), np.array([length, depth / 2, height]), count)
     core = box(
@@ -104,7 +104,7 @@ def hedge(rng: np.random.Generator, length: float, height: float, depth: float =
 
 
 def bush(rng: np.random.Generator, radius: float) -> list[Part]:
-    """A round bush."""
+    """Return a round bush."""
     hue = np.array([0.14, 0.19, 0.06]) * rng.uniform(0.6, 1.3)
     blobs = rng.normal(0, 0.4, (12, 3)) * radius + [0, 0, radius * 0.7]
     mesh = leaves(rng, blobs, radius * 0.4, 900, 0.16, hue, np.array([0, 0, radius * 0.5]))
@@ -140,7 +140,7 @@ def _conifer(rng: np.random.Generator, height: float) -> list[Part]:
 def _branches(
     rng: np.random.Generator, height: float, depth: int
 ) -> tuple[list[tuple[np.ndarray, list[float], bool]], np.ndarray]:
-    """Limbs (points, radii, whether thick) and the ends of the last twigs, float (N, 3)."""
+    """Return limbs (points, radii, whether thick) and the ends of the last twigs, float (N, 3)."""
     limbs: list[tuple[np.ndarray, list[float], bool]] = []
     tips: list[np.ndarray] = []
 
@@ -174,7 +174,7 @@ def _branches(
 
 
 def lamp_post(rng: np.random.Generator, height: float = 8.0) -> list[Part]:
-    """A street lamp whose arm reaches along +x."""
+    """Return a street lamp whose arm reaches along +x."""
     color = np.asarray(_STEEL) * rng.uniform(0.5, 1.6)
     arm = np.array(
         [(0, 0, height - 0.5), (0.1, 0, height - 0.15), (0.5, 0, height + 0.05), (1.4, 0, height + 0.15)]
@@ -189,7 +189,7 @@ def lamp_post(rng: np.random.Generator, height: float = 8.0) -> list[Part]:
 
 
 def traffic_light(rng: np.random.Generator, lit: int) -> list[Part]:
-    """A signal that faces +x; ``lit`` counts from red (0) to green (2). A sign on a pole, in CamVid."""
+    """Return a signal that faces +x, a sign to CamVid; ``lit`` counts from red (0) to green (2)."""
     head = [
         box((-0.12, -0.17, 2.35), (0.1, 0.17, 3.3), _BLACK),
         box((-0.02, -0.27, 2.2), (0.0, 0.27, 3.45), _BLACK),
@@ -212,7 +212,7 @@ def traffic_light(rng: np.random.Generator, lit: int) -> list[Part]:
 
 
 def sign(rng: np.random.Generator, face: str, height: float = 2.4) -> list[Part]:
-    """A traffic sign or board on a post; it faces +x. ``face`` is one of ``SIGN_FACES``."""
+    """Return a traffic sign or board on a post; it faces +x. ``face`` is one of ``SIGN_FACES``."""
     index, count = SIGN_FACES.index(face), len(SIGN_FACES)
     left, right = (index + 0.01) / count, (index + 0.99) / count
     if face in ("speed", "no_entry", "arrow"):
@@ -244,7 +244,7 @@ def sign(rng: np.random.Generator, face: str, height: float = 2.4) -> list[Part]
 
 
 def bollard(rng: np.random.Generator) -> list[Part]:
-    """A cast iron post with a light band."""
+    """Return a cast iron post with a light band."""
     color = _BLACK if rng.random() < 0.7 else (0.3, 0.29, 0.27)
     meshes = [tube([(0, 0, 0), (0, 0, 0.95), (0, 0, 1.02)], [0.085, 0.07, 0.02], color, 10)]
     meshes.append(tube([(0, 0, 0.8), (0, 0, 0.86)], 0.078, (0.5, 0.5, 0.48), 10))
@@ -252,7 +252,7 @@ def bollard(rng: np.random.Generator) -> list[Part]:
 
 
 def bin_(rng: np.random.Generator) -> list[Part]:
-    """A litter bin, which has no class in CamVid."""
+    """Return a litter bin, which has no class in CamVid."""
     color = ((0.02, 0.05, 0.03), (0.03, 0.03, 0.03), (0.2, 0.02, 0.02))[rng.integers(3)]
     return [
         Part(tube([(0, 0, 0), (0, 0, 0.95), (0, 0, 1.05)], [0.27, 0.3, 0.15], color, 12), "paint", UNLABELLED)
@@ -260,7 +260,7 @@ def bin_(rng: np.random.Generator) -> list[Part]:
 
 
 def railing(rng: np.random.Generator, length: float, height: float = 1.05) -> list[Part]:
-    """Iron railings along +x; people label them as a filled surface."""
+    """Return iron railings along +x; people label them as a filled surface."""
     color = _BLACK if rng.random() < 0.65 else (0.22, 0.23, 0.23)
     meshes = [box((0, -0.02, z), (length, 0.02, z + 0.045), color) for z in (0.12, height - 0.05)]
     x = np.arange(0, length + 0.01, 0.125)
@@ -272,7 +272,7 @@ def railing(rng: np.random.Generator, length: float, height: float = 1.05) -> li
 
 
 def board_fence(rng: np.random.Generator, length: float, height: float = 1.7) -> list[Part]:
-    """A fence of wooden boards along +x."""
+    """Return a fence of wooden boards along +x."""
     base = np.array([0.2, 0.13, 0.075]) * rng.uniform(0.5, 1.3)
     x = np.arange(0, length, 0.15)
     low = np.stack([x, 0 * x - 0.015, 0 * x], 1)

@@ -18,7 +18,7 @@ from scenes.traffic import crowd, scripted_traffic, traffic
 
 
 def random_street(seed: int, length: float = 150.0, behind: float = 12.0, lively: bool = False) -> Street:
-    """A street from ``-behind`` to ``length``; ``lively`` has all classes and the traffic of a drive."""
+    """Return a street from ``-behind`` to ``length``; a ``lively`` one has all classes and traffic."""
     rng = np.random.default_rng(seed)
     bend, wave = rng.normal(0, 0.12), rng.uniform(0, 0.12)
     path = Path(-behind, length, bend, wave, rng.uniform(0, 6))

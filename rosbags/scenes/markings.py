@@ -26,7 +26,7 @@ class Markings:
 
 
 def random_markings(rng: np.random.Generator, half_width: float, parking: tuple[bool, bool]) -> Markings:
-    """Lines that suit a road of this width."""
+    """Return lines that suit a road of this width."""
     dash, gap = ((2.0, 4.0), (4.0, 2.0), (1.0, 5.0))[rng.integers(3)]
     edge = str(rng.choice(["double yellow", "single yellow", "white", "none"], p=[0.4, 0.25, 0.1, 0.25]))
     return Markings(
@@ -48,7 +48,7 @@ def road(
     crossing: float | None,
     signals: float | None,
 ) -> np.ndarray:
-    """A road as uint8 (H, W, 3) sRGB: rows run along it, columns from its right to its left edge.
+    """Return a road as uint8 (H, W, 3) sRGB: rows run along it, columns from its right to its left edge.
 
     ``tone`` is the asphalt's sRGB value; a zebra ``crossing`` and a stop line for ``signals`` stand at these
     distances from the start.
@@ -137,7 +137,7 @@ def _line(paint: np.ndarray, cover: np.ndarray, points: np.ndarray) -> None:
 
 
 def _word(paint: np.ndarray, cover: np.ndarray, word: str, row: float, column: float) -> None:
-    """Letters stretched along the road, to be read by who comes from its start, around (row, column)."""
+    """Paint letters around (row, column), stretched along the road for who comes from its start."""
     (width, height), _ = cv2.getTextSize(word, cv2.FONT_HERSHEY_SIMPLEX, 1.0, 3)
     flat = np.zeros((height + 12, width + 6), np.uint8)
     cv2.putText(flat, word, (3, height + 4), cv2.FONT_HERSHEY_SIMPLEX, 1.0, 1, 3)

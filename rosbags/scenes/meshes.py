@@ -29,14 +29,14 @@ class Mesh:
     colors: np.ndarray
 
     def moved(self, offset: Point = (0, 0, 0), yaw: float = 0.0, scale: Point = WHITE) -> Mesh:
-        """Scaled along the axes, turned about z by ``yaw`` (radians, counter-clockwise), then shifted."""
+        """Scale along the axes, turn about z by ``yaw`` (radians, counter-clockwise), then shift."""
         turn, factor = yaw_matrix(yaw), np.asarray(scale, float)
         normals = self.normals / factor @ turn.T
         normals /= np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-12)
         return replace(self, vertices=self.vertices * factor @ turn.T + np.asarray(offset), normals=normals)
 
     def colored(self, color: Color) -> Mesh:
-        """The same shape in one color."""
+        """Return the same shape in one color."""
         return replace(self, colors=np.broadcast_to(np.asarray(color, float), self.vertices.shape))
 
 
@@ -54,23 +54,23 @@ class Part:
     shown: Shown = "both"
 
     def moved(self, offset: Point = (0, 0, 0), yaw: float = 0.0, scale: Point = WHITE) -> Part:
-        """As ``Mesh.moved``."""
+        """Do as ``Mesh.moved``."""
         return replace(self, mesh=self.mesh.moved(offset, yaw, scale))
 
 
 def place(parts: Iterable[Part], offset: Point, yaw: float = 0.0, scale: Point = WHITE) -> list[Part]:
-    """Every part moved the same way."""
+    """Return every part moved the same way."""
     return [part.moved(offset, yaw, scale) for part in parts]
 
 
 def yaw_matrix(yaw: float) -> np.ndarray:
-    """Rotation about z by ``yaw`` radians, float (3, 3)."""
+    """Return the rotation about z by ``yaw`` radians, float (3, 3)."""
     c, s = np.cos(yaw), np.sin(yaw)
     return np.array([[c, -s, 0], [s, c, 0], [0, 0, 1.0]])
 
 
 def merge(meshes: Sequence[Mesh]) -> Mesh:
-    """All meshes as one."""
+    """Return all meshes as one."""
     starts = np.cumsum([0, *(len(mesh.vertices) for mesh in meshes[:-1])])
     return Mesh(
         np.concatenate([mesh.vertices for mesh in meshes]),
@@ -82,7 +82,7 @@ def merge(meshes: Sequence[Mesh]) -> Mesh:
 
 
 def quads(corners: ArrayLike, color: Color = WHITE, uv: ArrayLike | None = None) -> Mesh:
-    """Flat quads: ``corners`` float (N, 4, 3) counter-clockwise, ``uv`` float (N, 4, 2).
+    """Return flat quads: ``corners`` float (N, 4, 3) counter-clockwise, ``uv`` float (N, 4, 2).
 
     ``color`` is one for all, or one for each, float (N, 3).
     """
@@ -113,12 +113,12 @@ _BOX = np.array(
 
 
 def box(low: Point, high: Point, color: Color = WHITE, tile: float = 1.0) -> Mesh:
-    """An axis-aligned box; its texture repeats every ``tile`` meters."""
+    """Return an axis-aligned box; its texture repeats every ``tile`` meters."""
     return boxes(np.asarray(low, float)[None], np.asarray(high, float)[None], color, tile)
 
 
 def boxes(low: np.ndarray, high: np.ndarray, color: Color = WHITE, tile: float = 1.0) -> Mesh:
-    """Axis-aligned boxes with corners ``low`` and ``high``, float (N, 3); one color or (N, 3)."""
+    """Return axis-aligned boxes with corners ``low`` and ``high``, float (N, 3); one color or (N, 3)."""
     corners = low[:, None, None] + _BOX * (high - low)[:, None, None]
     uv = np.concatenate(
         [corners[:, :2][..., [1, 2]], corners[:, 2:4][..., [0, 2]], corners[:, 4:][..., [0, 1]]], 1
@@ -128,7 +128,7 @@ def boxes(low: np.ndarray, high: np.ndarray, color: Color = WHITE, tile: float =
 
 
 def surface(points: np.ndarray, color: Color = WHITE, uv: np.ndarray | None = None) -> Mesh:
-    """A smooth surface through a grid of points, float (rows, columns, 3), seen from the side where the
+    """Return a smooth surface through points, float (rows, columns, 3), seen from the side where the
     rows run to the right of the columns."""
     rows, columns = points.shape[:2]
     faces = _grid_faces(rows, columns)
@@ -149,7 +149,7 @@ def _grid_faces(rows: int, columns: int) -> np.ndarray:
 
 
 def _grid_normals(points: np.ndarray) -> np.ndarray:
-    """Smooth normals of a grid of points; seams and poles, where points coincide, share theirs."""
+    """Return smooth normals of a grid of points; seams and poles, where points coincide, share theirs."""
     diagonal, other = points[1:, 1:] - points[:-1, :-1], points[1:, :-1] - points[:-1, 1:]
     flat = np.cross(diagonal, other)
     total = np.zeros(points.shape)
@@ -168,13 +168,13 @@ def _grid_normals(points: np.ndarray) -> np.ndarray:
 def tube(
     points: ArrayLike, radii: Sequence[float] | np.ndarray | float, color: Color = WHITE, sides: int = 8
 ) -> Mesh:
-    """A round tube through ``points`` with one radius per point."""
+    """Return a round tube through ``points`` with one radius per point."""
     path = np.asarray(points, float)
     return tubes(path[None], np.broadcast_to(np.asarray(radii, float), len(path))[None], color, sides)
 
 
 def tubes(paths: np.ndarray, radii: np.ndarray, color: Color = WHITE, sides: int = 8) -> Mesh:
-    """Round tubes through ``paths``, float (N, P, 3), with ``radii`` (N, P)."""
+    """Return round tubes through ``paths``, float (N, P, 3), with ``radii`` (N, P)."""
     count, points = paths.shape[:2]
     direction = np.gradient(paths, axis=1)
     direction /= np.maximum(np.linalg.norm(direction, axis=2, keepdims=True), 1e-12)
@@ -192,7 +192,7 @@ def tubes(paths: np.ndarray, radii: np.ndarray, color: Color = WHITE, sides: int
 
 
 def ellipsoid(center: Point, radii: Point | float, color: Color = WHITE, sides: int = 10) -> Mesh:
-    """An ellipsoid with its axes along x, y, z."""
+    """Return an ellipsoid with its axes along x, y, z."""
     theta = np.linspace(0, np.pi, sides // 2 + 2)[:, None]
     phi = np.linspace(0, 2 * np.pi, sides + 1)[None, :]
     unit = np.stack([np.sin(theta) * np.cos(phi), np.sin(theta) * np.sin(phi), np.cos(theta) + 0 * phi], -1)
@@ -200,7 +200,7 @@ def ellipsoid(center: Point, radii: Point | float, color: Color = WHITE, sides: 
 
 
 def capsule(start: Point, end: Point, radii: tuple[float, float], color: Color, sides: int = 8) -> Mesh:
-    """A limb: a tube with round ends and another radius at each end."""
+    """Return a limb: a tube with round ends and another radius at each end."""
     a, b = np.asarray(start, float), np.asarray(end, float)
     axis = (b - a) / max(float(np.linalg.norm(b - a)), 1e-9)
     r, q = radii
@@ -209,7 +209,7 @@ def capsule(start: Point, end: Point, radii: tuple[float, float], color: Color, 
 
 
 def disc(center: Point, radius: float, color: Color, facing: float, sides: int = 16) -> Mesh:
-    """A round plate that stands upright and faces the direction ``facing`` (yaw, radians)."""
+    """Return a round plate that stands upright and faces the direction ``facing`` (yaw, radians)."""
     angle = np.linspace(0, 2 * np.pi, sides + 1)
     rim = np.stack([0 * angle, radius * np.cos(angle), radius * np.sin(angle)], -1)
     corners = np.stack([np.zeros((sides, 3)), rim[:-1], rim[1:], np.zeros((sides, 3))], 1)

@@ -39,7 +39,7 @@ class Look:
 
 
 def pedestrian(look: Look, phase: float | None) -> list[Part]:
-    """A walking person at ``phase`` (radians, one turn is two steps), standing with None."""
+    """Return a walking person at ``phase`` (radians, one turn is two steps), standing with None."""
     scale = look.height / 1.75
     swing = 0.0 if phase is None else np.sin(phase)
     lift = 0.0 if phase is None else np.cos(phase)
@@ -71,7 +71,7 @@ def pedestrian(look: Look, phase: float | None) -> list[Part]:
 
 
 def bicyclist(look: Look, phase: float) -> list[Part]:
-    """A person on a bicycle with the pedals at ``phase`` (radians)."""
+    """Return a person on a bicycle with the pedals at ``phase`` (radians)."""
     frame = look.bag_color * 1.5 + 0.03
     black = (0.015,) * 3
     meshes: list[Mesh] = []
@@ -125,7 +125,7 @@ def bicyclist(look: Look, phase: float) -> list[Part]:
 
 
 def parked_bicycle(look: Look) -> list[Part]:
-    """A bicycle alone, leaning on its stand; CamVid counts it as bicyclist."""
+    """Return a bicycle alone, leaning on its stand; CamVid counts it as bicyclist."""
     frame = look.bag_color * 1.5 + 0.03
     meshes = []
     for x in (-0.52, 0.53):

@@ -63,7 +63,7 @@ _ZONES: tuple[tuple[str, ...], ...] = (
 
 
 def draw_plan(rng: np.random.Generator, path: Path, lively: bool) -> Plan:
-    """The choices for a street along ``path``."""
+    """Return the choices for a street along ``path``."""
     half_width = float(rng.choice([3.3, 3.8, 4.6, 5.4]))
     parking = (half_width > 4.4 and rng.random() < 0.6, half_width > 4.4 and rng.random() < 0.6)
     side_streets = []
@@ -101,7 +101,7 @@ def ribbon(
     tile: float,
     color: tuple[float, float, float] = (1, 1, 1),
 ) -> Mesh:
-    """A strip along the path through the cross section ``profile`` [(d, z)], from left to right."""
+    """Return a strip along the path through the cross section ``profile`` [(d, z)], from left to right."""
     s = np.linspace(s0, s1, max(2, int((s1 - s0) / 2.5) + 1))
     d, z = np.array(profile).T
     points = path.locate(s[:, None], d[None], z[None])
@@ -115,7 +115,7 @@ def ribbon(
 
 
 def openings(path: Path, plan: Plan, side: int, margin: float) -> list[tuple[float, float]]:
-    """The stretches of a side between its side streets, each widened by ``margin``."""
+    """Return the stretches of a side between its side streets, each widened by ``margin``."""
     edges = [path.start]
     for s, where in plan.side_streets:
         if where == side:
@@ -125,12 +125,12 @@ def openings(path: Path, plan: Plan, side: int, margin: float) -> list[tuple[flo
 
 
 def sidewalk_width(plan: Plan, side: int) -> float:
-    """In meters; ``side`` is 1 on the left and -1 on the right."""
+    """Return it in meters; ``side`` is 1 on the left and -1 on the right."""
     return plan.sidewalk[0 if side > 0 else 1]
 
 
 def grown_tree(rng: np.random.Generator, plan: Plan, height: float, season: str | None = None) -> list[Part]:
-    """One of a few trees grown for this street, scaled to ``height`` and turned."""
+    """Return one of a few trees grown for this street, scaled to ``height`` and turned."""
     key = (season or plan.season, int(rng.integers(4)))
     if key not in plan.woods:
         plan.woods[key] = furniture.tree(rng, 8.0, key[0])
@@ -142,14 +142,14 @@ def grown_tree(rng: np.random.Generator, plan: Plan, height: float, season: str 
 def put(
     path: Path, plan: Plan, parts: list[Part], s: float, d: float, turn: float = 0.0, z: float = 0.0
 ) -> None:
-    """Puts parts at (s, d, z), their x along the street and turned by ``turn``."""
+    """Put parts at (s, d, z), their x along the street and turned by ``turn``."""
     plan.parts += place(parts, path.locate(s, d, z), float(path.heading(s)) + turn)
 
 
 def put_along(
     path: Path, plan: Plan, side: int, s: float, d: float, width: float, parts: list[Part], z: float = 0.0
 ) -> None:
-    """Puts what is built along +x and faces -y at ``s``..``s + width``, so that it faces the road."""
+    """Put what is built along +x and faces -y at ``s``..``s + width``, so that it faces the road."""
     start, stop = (s, s + width) if side > 0 else (s + width, s)
     a, b = path.locate(start, side * d, z), path.locate(stop, side * d, z)
     plan.parts += place(parts, a, float(np.arctan2(b[1] - a[1], b[0] - a[0])))

@@ -24,7 +24,7 @@ _ADAPTATION = 0.12
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declares the command line."""
+    """Declare the command line."""
     modes = parser.add_subparsers(dest="mode", required=True, metavar="what")
     for name, text in (
         ("drive", "a drive through one street, as a bag"),
@@ -52,7 +52,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Renders what was asked for; returns 0. Raises SegmentationError with one line for bad input."""
+    """Render what was asked for and return 0.
+
+    Raises:
+        SegmentationError: bad input.
+    """
     if args.seed < 0 or args.samples < 1:
         raise ConfigError(
             f"--seed {args.seed} --samples {args.samples}: needs a seed >= 0 and at least 1 sample"
@@ -126,7 +130,7 @@ def _drive(args: argparse.Namespace, lens: Lens) -> None:
 def picture(
     renderer: Renderer, view: View, samples: int, seed: int, gain: float | None = None
 ) -> tuple[np.ndarray, np.ndarray, float]:
-    """Takes one picture: image uint8 (H, W, 3) RGB, labels uint8 (H, W), and the exposure factor used.
+    """Take one picture: image uint8 (H, W, 3) RGB, labels uint8 (H, W), and the exposure factor used.
 
     ``gain`` is that of the frame before, from which the exposure adapts slowly.
     """
@@ -141,7 +145,7 @@ def picture(
 
 
 def _write(path: Path, image: np.ndarray) -> None:
-    """Writes under another name first, so that nobody reads half a file."""
+    """Write under another name first, so that nobody reads half a file."""
     hidden = path.with_name(f".{path.name}.{os.getpid()}.png")
     cv2.imwrite(str(hidden), image)
     hidden.replace(path)

@@ -26,9 +26,10 @@ _SKY = CAMVID.names.index("sky")
 
 @cache
 def mitsuba() -> Any:
-    """The Mitsuba module, in its vectorized variant where an LLVM library is at hand, else the scalar one.
+    """Return the Mitsuba module: the vectorized variant where there is an LLVM library, else the scalar one.
 
-    Raises ConfigError when Mitsuba is not installed.
+    Raises:
+        ConfigError: Mitsuba is not installed.
     """
     _find_llvm()
     try:
@@ -77,7 +78,7 @@ class Renderer:
         self._static = self._shapes("static", street.parts)
 
     def shoot(self, moving: Iterable[Part], pose: Pose, lens: Lens, samples: int, seed: int) -> Shot:
-        """Renders one picture with ``samples`` paths per pixel."""
+        """Render one picture with ``samples`` paths per pixel."""
         mi = self._mi
         mi, moving = self._mi, list(moving)
         shapes = {**self._static, **self._shapes("moving", moving)}
@@ -96,7 +97,7 @@ class Renderer:
         return Shot(image[..., :3], image[..., 3:6], image[..., 6:9], image[..., 9], labels)
 
     def _labels(self, parts: list[Part], pose: Pose, lens: Lens) -> np.ndarray:
-        """One ray through every pixel's center finds a triangle, and the triangle has a label."""
+        """Return the label of the triangle that a ray through each pixel's center finds."""
         mi = self._mi
         parts = [part for part in parts if part.shown != "picture"]
         whole = merge([part.mesh for part in parts])
@@ -184,7 +185,7 @@ class Renderer:
         return emitters
 
     def _shapes(self, prefix: str, parts: list[Part]) -> dict[str, Any]:
-        """One shape per material: few shapes keep the renderer's program short."""
+        """Return one shape per material: few shapes keep the renderer's program short."""
         groups: dict[str, list[Mesh]] = {}
         for part in parts:
             if part.shown != "labels":

@@ -31,7 +31,7 @@ _ROAD, _SIDEWALK = (CAMVID.names.index(name) for name in ("road", "sidewalk"))
 
 
 def sidewalks(path: Path, plan: Plan, side: int) -> None:
-    """Kerb and slabs of one side."""
+    """Put kerb and slabs of one side."""
     inner, outer = plan.half_width, plan.half_width + sidewalk_width(plan, side)
     for s0, s1 in openings(path, plan, side, 0.0):
         kerb = [(inner + 0.15, KERB), (inner, KERB - 0.01), (inner, -0.02)]
@@ -47,7 +47,7 @@ def sidewalks(path: Path, plan: Plan, side: int) -> None:
 
 
 def kerbside(rng: np.random.Generator, path: Path, plan: Plan, side: int) -> None:
-    """Lamps, trees, signs, bollards, bins, bicycles and parked cars along one sidewalk."""
+    """Put lamps, trees, signs, bollards, bins, bicycles and parked cars along one sidewalk."""
     inner, walk = plan.half_width, sidewalk_width(plan, side)
     near, back = side * (inner + 0.5), side * (inner + walk - 0.4)
     faces_us = np.pi if side > 0 else 0.0
@@ -112,7 +112,7 @@ def kerbside(rng: np.random.Generator, path: Path, plan: Plan, side: int) -> Non
 
 
 def _beacon() -> list[Part]:
-    """The beacon of a zebra crossing: a banded post with an orange globe."""
+    """Return the beacon of a zebra crossing: a banded post with an orange globe."""
     pole, sign = CAMVID.names.index("pole"), CAMVID.names.index("sign")
     bands = [((0.55,) * 3 if i % 2 else (0.02,) * 3, i * 0.42) for i in range(6)]
     posts = [
@@ -129,7 +129,7 @@ def _cross_strip(
     stop: float,
     z: float,
 ) -> Mesh:
-    """Ground of a side street: ``a``..``b`` along the main street, ``start``..``stop`` away from it."""
+    """Return ground of a side street: ``a``..``b`` along the main one, ``start``..``stop`` away from it."""
     origin, ahead, out, side = frame
     plan = np.array([(a, start), (b, start), (b, stop), (a, stop)])
     corners = origin + plan[:, :1] * ahead + plan[:, 1:] * out + [0, 0, z]
@@ -137,7 +137,7 @@ def _cross_strip(
 
 
 def side_streets(rng: np.random.Generator, path: Path, plan: Plan) -> None:
-    """Roads that lead away, with their sidewalks, walls, trees and a house at the end."""
+    """Put roads that lead away, with their sidewalks, walls, trees and a house at the end."""
     for s, side in plan.side_streets:
         edge, reach = plan.half_width, plan.half_width + 48
         h = float(path.heading(s))
@@ -185,7 +185,7 @@ def side_streets(rng: np.random.Generator, path: Path, plan: Plan) -> None:
 
 
 def road(path: Path, plan: Plan) -> None:
-    """The road with its painted texture, and bare ground far around it."""
+    """Put the road with its painted texture, and bare ground far around it."""
     w = plan.half_width
     strip = ribbon(path, path.start, path.end, [(w, 0), (-w, 0)], 1)
     s = (strip.uv[:, 1] - path.start) / (path.end - path.start)
@@ -210,7 +210,7 @@ def road(path: Path, plan: Plan) -> None:
 
 
 def far_end(rng: np.random.Generator, path: Path, plan: Plan) -> None:
-    """A row of houses and trees across the end of the street."""
+    """Put a row of houses and trees across the end of the street."""
     h = float(path.heading(path.end))
     along = np.array([np.sin(h), -np.cos(h), 0])
     ahead = np.array([np.cos(h), np.sin(h), 0])

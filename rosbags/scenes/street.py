@@ -18,7 +18,7 @@ class Path:
     """The middle line of a street: straight lines and gentle bends, from ``start`` to ``end`` along ``s``."""
 
     def __init__(self, start: float, end: float, bend: float, wave: float, phase: float) -> None:
-        """``bend`` is the heading's change over 100 m, ``wave`` the amplitude of its sway around it."""
+        """Take ``bend``, the heading's change over 100 m, and ``wave``, the amplitude of its sway."""
         self.start, self.end = start, end
         self._s = np.arange(start, end + 0.5, 0.5)
         self._heading = bend * self._s / 100 + wave * (np.sin(self._s / 60 + phase) - np.sin(phase))
@@ -27,11 +27,11 @@ class Path:
         self._points = points - [np.interp(0, self._s, points[:, 0]), np.interp(0, self._s, points[:, 1])]
 
     def heading(self, s: float | np.ndarray) -> np.ndarray:
-        """Direction of travel at ``s``."""
+        """Return the direction of travel at ``s``."""
         return np.interp(s, self._s, self._heading)
 
     def locate(self, s: float | np.ndarray, d: float | np.ndarray, z: float | np.ndarray = 0.0) -> np.ndarray:
-        """World position of (s, d, z), float (..., 3)."""
+        """Return the world position of (s, d, z), float (..., 3)."""
         s, d, z = np.broadcast_arrays(np.asarray(s, float), d, z)
         h = self.heading(s)
         x = np.interp(s, self._s, self._points[:, 0]) - d * np.sin(h)
@@ -56,7 +56,7 @@ class Actor:
     wait: float = 0.0
 
     def parts(self, path: Path, time: float) -> list[Part]:
-        """The actor's parts at ``time``, in the world."""
+        """Return the actor's parts at ``time``, in the world."""
         time = max(0.0, time - self.wait)
         s, d = self.s + self.speed * time, self.d + self.drift * time
         if not path.start < s < path.end:
@@ -92,5 +92,5 @@ class Street:
     light: Light
 
     def at(self, time: float) -> list[Part]:
-        """The moving parts at ``time`` seconds."""
+        """Return the moving parts at ``time`` seconds."""
         return [part for actor in self.actors for part in actor.parts(self.path, time)]

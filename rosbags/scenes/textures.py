@@ -14,7 +14,7 @@ Color = Sequence[float] | np.ndarray
 def noise(
     rng: Rng, shape: tuple[int, int], cells: tuple[int, int], octaves: int = 4, gain: float = 0.5
 ) -> np.ndarray:
-    """Tileable fractal noise of mean 0 and deviation 1, float (H, W); ``cells`` are the coarsest octave's."""
+    """Return tileable fractal noise, mean 0, deviation 1, float (H, W); ``cells`` of the coarsest octave."""
     total = np.zeros(shape, np.float32)
     for octave in range(octaves):
         rows, columns = (min(n << octave, size) for n, size in zip(cells, shape, strict=True))
@@ -41,7 +41,7 @@ def _write(
     color: Color,
     thickness: int,
 ) -> None:
-    """Writes on a float image; OpenCV does so on bytes only."""
+    """Write on a float image; OpenCV does so on bytes only."""
     mask = np.zeros(image.shape[:2], np.uint8)
     cv2.putText(mask, text, place, font, scale, 255, thickness, cv2.LINE_AA)
     alpha = mask[..., None] / np.float32(255)
@@ -49,7 +49,7 @@ def _write(
 
 
 def plaster(rng: Rng, color: Color, size: int = 512) -> np.ndarray:
-    """Rendered wall: faint grain, stains and rain streaks."""
+    """Return a rendered wall: faint grain, stains and rain streaks."""
     shade = 1 + 0.02 * noise(rng, (size, size), (64, 64), 3) + 0.045 * noise(rng, (size, size), (3, 4), 4)
     streaks = noise(rng, (size, size), (2, 48), 3)
     return _finish(color, shade - 0.05 * np.maximum(streaks - 0.6, 0))
@@ -58,7 +58,7 @@ def plaster(rng: Rng, color: Color, size: int = 512) -> np.ndarray:
 def brick(
     rng: Rng, color: Color, size: int = 768, tile: float = 3.6, unit: tuple[float, float] = (0.225, 0.075)
 ) -> np.ndarray:
-    """Brick or ashlar in running bond; ``tile`` and ``unit`` (length, height) in meters."""
+    """Return brick or ashlar in running bond; ``tile`` and ``unit`` (length, height) in meters."""
     columns, rows = round(tile / unit[0]), round(tile / unit[1])
     y, x = np.mgrid[0:size, 0:size].astype(np.float32) / size
     row = np.floor(y * rows).astype(int)
@@ -76,7 +76,7 @@ def brick(
 
 
 def roof_tiles(rng: Rng, color: Color, size: int = 512) -> np.ndarray:
-    """Slates or tiles: rows with a shadow line; the tile is about 3 m wide."""
+    """Return slates or tiles: rows with a shadow line; the tile is about 3 m wide."""
     rows, columns = 14, 12
     y, x = np.mgrid[0:size, 0:size].astype(np.float32) / size
     row = np.floor(y * rows).astype(int)
@@ -87,7 +87,7 @@ def roof_tiles(rng: Rng, color: Color, size: int = 512) -> np.ndarray:
 
 
 def paving(rng: Rng, color: Color, size: int = 512, slabs: int = 8) -> np.ndarray:
-    """Sidewalk slabs with joints, stains and chewing gum."""
+    """Return sidewalk slabs with joints, stains and chewing gum."""
     y, x = np.mgrid[0:size, 0:size].astype(np.float32) / size
     row = np.floor(y * slabs).astype(int)
     along = x * slabs * 0.75 + 0.5 * (row % 2)
@@ -101,7 +101,7 @@ def paving(rng: Rng, color: Color, size: int = 512, slabs: int = 8) -> np.ndarra
 
 
 def grass(rng: Rng, color: Color = (0.30, 0.36, 0.16), size: int = 512) -> np.ndarray:
-    """Lawn with worn and lush patches."""
+    """Return a lawn with worn and lush patches."""
     shade = 1 + 0.22 * noise(rng, (size, size), (128, 128), 2) + 0.13 * noise(rng, (size, size), (4, 4), 5)
     dry = np.clip(0.5 + 0.35 * noise(rng, (size, size), (5, 5), 4), 0, 1)[..., None]
     base = np.asarray(color, np.float32) * (1 - 0.5 * dry) + 0.5 * dry * np.array(
@@ -111,7 +111,7 @@ def grass(rng: Rng, color: Color = (0.30, 0.36, 0.16), size: int = 512) -> np.nd
 
 
 def fascias(rng: Rng, count: int = 8) -> np.ndarray:
-    """An atlas of ``count`` shop fascias, one above the other: invented names on painted boards."""
+    """Return an atlas of ``count`` shop fascias, one above the other: invented names on painted boards."""
     names = (
         "BAKERY,CAFE ROMA,NEWS & POST,THE CROWN,Flowers,BOOKSHOP,Fish & Chips,CYCLES,Pharmacy,DRY CLEANERS,"
     )
@@ -133,7 +133,7 @@ def fascias(rng: Rng, count: int = 8) -> np.ndarray:
 
 
 def shop_interiors(rng: Rng, count: int = 4) -> np.ndarray:
-    """An atlas, side by side, of dim shop windows: shelves, goods, posters, lamps."""
+    """Return an atlas, side by side, of dim shop windows: shelves, goods, posters, lamps."""
     panes = []
     for _ in range(count):
         pane = np.full((256, 256, 3), rng.uniform(0.03, 0.10), np.float32)
@@ -164,7 +164,7 @@ SIGN_FACES = ("speed", "no_entry", "give_way", "board", "arrow", "parking", "adv
 
 
 def sign_faces(rng: Rng) -> np.ndarray:
-    """An atlas of 128-pixel sign faces, side by side, in the order of ``SIGN_FACES``."""
+    """Return an atlas of 128-pixel sign faces, side by side, in the order of ``SIGN_FACES``."""
     red, white, blue, black = (0.7, 0.07, 0.09), (0.85, 0.85, 0.85), (0.08, 0.2, 0.55), (0.06, 0.06, 0.06)
     faces = {name: np.zeros((128, 128, 3), np.float32) for name in SIGN_FACES}
     font = cv2.FONT_HERSHEY_DUPLEX
@@ -200,7 +200,7 @@ def sign_faces(rng: Rng) -> np.ndarray:
 
 
 def number_plates(rng: Rng) -> np.ndarray:
-    """An atlas of two plates side by side: white for the front, yellow for the rear."""
+    """Return an atlas of two plates side by side: white for the front, yellow for the rear."""
     plates = []
     for ground in ((0.85, 0.85, 0.82), (0.85, 0.65, 0.1)):
         plate = np.full((32, 128, 3), ground, np.float32)
@@ -212,7 +212,7 @@ def number_plates(rng: Rng) -> np.ndarray:
 
 
 def asphalt(rng: Rng, shape: tuple[int, int], pixels_per_meter: float, tone: float) -> np.ndarray:
-    """Road surface without markings, float (H, W, 3) sRGB 0..1: rows run along the road.
+    """Return a road surface without markings, float (H, W, 3) sRGB 0..1: rows run along the road.
 
     Aggregate, wheel tracks, oil along the lanes' middle, patches of other ages, cracks and manhole covers.
     """
@@ -246,7 +246,7 @@ def asphalt(rng: Rng, shape: tuple[int, int], pixels_per_meter: float, tone: flo
 def sky(
     rng: Rng, sun: np.ndarray, cover: float, haze: float, shape: tuple[int, int] = (256, 512)
 ) -> np.ndarray:
-    """Radiance of the sky without the sun's disc, linear float32 (H, W, 3), equirectangular.
+    """Return the sky's radiance without the sun's disc, linear float32 (H, W, 3), equirectangular.
 
     Rows run from the zenith to the nadir and columns once around, the world's +x in the middle and +y (left)
     at a quarter. ``sun`` is the unit direction to the sun, ``cover`` 0..1 the share of clouds,

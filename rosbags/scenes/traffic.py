@@ -23,7 +23,7 @@ def _rigid(parts: list[Part]) -> Callable[[float], list[Part]]:
 
 
 def traffic(rng: np.random.Generator, path: Path, plan: Plan) -> None:
-    """Random vehicles in both lanes."""
+    """Put random vehicles in both lanes."""
 
     def add(kind: str | None, s: float, d: float, speed: float) -> None:
         plan.actors.append(Actor(s, d, speed, _rigid(vehicle(rng, kind))))
@@ -44,7 +44,7 @@ def traffic(rng: np.random.Generator, path: Path, plan: Plan) -> None:
 
 
 def scripted_traffic(rng: np.random.Generator, path: Path, plan: Plan) -> None:
-    """What a drive at 8 m/s meets: oncoming traffic, a bicyclist to pass, people on the zebra crossing."""
+    """Put what a drive at 8 m/s meets: oncoming traffic, a bicyclist to pass, people on the crossing."""
     for s, kind in (
         (34, "hatchback"),
         (62, "estate"),
@@ -63,7 +63,7 @@ def scripted_traffic(rng: np.random.Generator, path: Path, plan: Plan) -> None:
 
 
 def crowd(rng: np.random.Generator, path: Path, plan: Plan) -> None:
-    """Random pedestrians and bicyclists."""
+    """Put random pedestrians and bicyclists."""
     for side in (1, -1):
         inner, walk = plan.half_width, sidewalk_width(plan, side)
         s = rng.uniform(4, 15)

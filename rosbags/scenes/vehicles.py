@@ -163,7 +163,7 @@ _PAINTS = np.array(
 
 
 def vehicle(rng: np.random.Generator, kind: str | None = None) -> list[Part]:
-    """A random vehicle, or one of a ``kind`` of ``BODIES``."""
+    """Return a random vehicle, or one of a ``kind`` of ``BODIES``."""
     kind = kind or str(
         rng.choice(["hatchback", "saloon", "estate", "off_road", "van"], p=[0.4, 0.22, 0.18, 0.1, 0.1])
     )
@@ -241,7 +241,7 @@ def vehicle(rng: np.random.Generator, kind: str | None = None) -> list[Part]:
 
 
 def _loft(body: Body, paint: np.ndarray) -> tuple[Mesh, Mesh]:
-    """Shell and windows: cross sections along the length; their faces are sorted into paint and glass."""
+    """Return shell and windows: cross sections along the length, their faces sorted into paint and glass."""
     edges = [*body.side_glass, *body.windscreen, *body.rear_window]
     edges += [p + d for p in body.pillars for d in (-0.012, 0.012)]
     stations = np.unique(

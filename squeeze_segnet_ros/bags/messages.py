@@ -22,35 +22,35 @@ COMPRESSED_SUFFIX = "/compressed"
 
 @cache
 def typestore() -> Typestore:
-    """Message definitions; those of sensor_msgs are the same in every distribution since Humble."""
+    """Return the message definitions; sensor_msgs' are the same in every distribution since Humble."""
     return get_typestore(Stores.ROS2_HUMBLE)
 
 
 def make(name: str, **fields: Any) -> Any:
-    """A message of type ``name`` (such as ``sensor_msgs/msg/Image``) with these fields."""
+    """Return a message of type ``name`` (such as ``sensor_msgs/msg/Image``) with these fields."""
     return typestore().types[name](**fields)
 
 
 def make_header(stamp_ns: int, frame_id: str) -> Any:
-    """A std_msgs/Header."""
+    """Return a std_msgs/Header."""
     sec, nanosec = divmod(stamp_ns, 10**9)
     stamp = make("builtin_interfaces/msg/Time", sec=sec, nanosec=nanosec)
     return make("std_msgs/msg/Header", stamp=stamp, frame_id=frame_id)
 
 
 def serialize(message: Any) -> bytes:
-    """CDR bytes of a rosbags message."""
+    """Return the CDR bytes of a rosbags message."""
     return bytes(typestore().serialize_cdr(message, message.__msgtype__))
 
 
 def stamp_ns(data: bytes) -> int:
-    """Header stamp, in ns, of a serialized message whose first field is a header."""
+    """Return the header's stamp, in ns, of a serialized message whose first field is a header."""
     sec, nanosec = struct.unpack_from(_stamp_format(data), data, 4)
     return int(sec) * 10**9 + int(nanosec)
 
 
 def with_stamp(data: bytes, stamp_ns: int) -> bytes:
-    """A copy of a serialized message whose first field is a header, with another stamp."""
+    """Return a copy of a serialized message whose first field is a header, with another stamp."""
     changed = bytearray(data)
     struct.pack_into(_stamp_format(data), changed, 4, *divmod(stamp_ns, 10**9))
     return bytes(changed)
@@ -62,12 +62,13 @@ def _stamp_format(data: bytes) -> str:
 
 
 def decode_image(data: bytes, message_type: str) -> np.ndarray:
-    """Pixels of a serialized image message.
+    """Return the pixels of a serialized image message.
 
-    Returns uint8 (H, W, 3) RGB for color, (H, W) of uint8 or uint16 for one channel. Raw images may be rgb8,
+    It is uint8 (H, W, 3) RGB for color, (H, W) of uint8 or uint16 for one channel. Raw images may be rgb8,
     bgr8, rgba8, bgra8, mono8, 8UC1, 8UC3, mono16 or 16UC1.
 
-    Raises InvalidImageError when the bytes are no such image.
+    Raises:
+        InvalidImageError: the bytes are no such image.
     """
     if message_type == COMPRESSED_IMAGE:
         return _decode_compressed(typestore().deserialize_cdr(data, message_type))
@@ -125,7 +126,7 @@ def _decode_raw(message: Any) -> np.ndarray:
 
 
 def raw_message(image: np.ndarray, header: Any) -> Any:
-    """A sensor_msgs/Image: uint8 (H, W, 3) RGB as rgb8, uint8 (H, W) as mono8, uint16 (H, W) as mono16."""
+    """Return a sensor_msgs/Image: uint8 (H, W, 3) as rgb8, uint8 (H, W) as mono8, uint16 (H, W) as mono16."""
     encoding = "rgb8" if image.ndim == 3 else "mono16" if image.dtype == np.uint16 else "mono8"
     height, width = image.shape[:2]
     pixels = np.ascontiguousarray(image).reshape(-1).view(np.uint8)
@@ -142,7 +143,7 @@ def raw_message(image: np.ndarray, header: Any) -> Any:
 
 
 def compressed_message(image: np.ndarray, header: Any, format: str, quality: int) -> Any:
-    """A sensor_msgs/CompressedImage of uint8 (H, W, 3) RGB or (H, W); ``format`` is jpeg or png."""
+    """Return a sensor_msgs/CompressedImage of uint8 (H, W, 3) RGB or (H, W); ``format`` is jpeg or png."""
     color = image.ndim == 3
     pixels = cv2.cvtColor(image, cv2.COLOR_RGB2BGR) if color else image
     if format == "jpeg":
@@ -162,9 +163,12 @@ def compressed_message(image: np.ndarray, header: Any, format: str, quality: int
 
 
 def decompress(data: bytes) -> bytes:
-    """A serialized sensor_msgs/CompressedImage as a serialized sensor_msgs/Image with the same header.
+    """Return a serialized sensor_msgs/CompressedImage as a serialized sensor_msgs/Image with the same header.
 
-    Color becomes rgb8, one channel mono8 or mono16. Raises InvalidImageError when it cannot be decoded.
+    Color becomes rgb8, one channel mono8 or mono16.
+
+    Raises:
+        InvalidImageError: it cannot be decoded.
     """
     message: Any = typestore().deserialize_cdr(data, COMPRESSED_IMAGE)
     return serialize(raw_message(_decode_compressed(message), message.header))

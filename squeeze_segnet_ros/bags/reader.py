@@ -114,10 +114,12 @@ class BagReader:
             raise BagError(f"{self.path}: no images to play: needs a topic of type {wanted}, has {found}")
 
     def messages(self, topics: Collection[str] | None = None) -> Iterator[Message]:
-        """Messages in the order of their recording time, of all topics or of ``topics``.
+        """Return the messages in the order of their recording time, of all topics or of ``topics``.
 
         One iteration at a time: a second one of the same reader moves the first one's place in the file.
-        Raises BagError for an unknown topic, and while iterating when the file is damaged.
+
+        Raises:
+            BagError: a topic is unknown or, while iterating, the file is damaged.
         """
         if topics is not None:
             self.require(topics)
@@ -164,8 +166,8 @@ def open_bag(path: str | Path, *, recover: bool = False) -> BagReader:
 
     ``recover`` accepts an mcap file that was cut short and reads its whole records.
 
-    Raises BagError with one line when there is no bag at ``path``, when it is empty, truncated or damaged, or
-    when it holds no message.
+    Raises:
+        BagError: there is no bag at ``path``, or it is empty, truncated or damaged, or holds no message.
     """
     path = Path(path).expanduser()
     if not path.exists():
@@ -343,7 +345,7 @@ def _open_cut_mcap(path: Path, error: Exception, recover: bool) -> tuple[Reader,
 
 
 def _end_of_whole_records(path: Path) -> int:
-    """Offset behind the last whole record of the data section of an mcap file."""
+    """Return the offset behind the last whole record of the data section of an mcap file."""
     data_end_records = (0x00, 0x02, 0x0F)  # unwritten space, footer, end of the data section
     size, position = path.stat().st_size, len(_MCAP_MAGIC)
     with path.open("rb") as file:
@@ -400,7 +402,7 @@ def _natural_order(path: Path) -> list[tuple[int, str]]:
 
 
 def _nearby(path: Path) -> str:
-    """What to name instead of a path that does not exist: a bag with a like name, or the bags near it."""
+    """Return what to name instead of a path that does not exist: a bag with a like name, or those near it."""
     missing = path.absolute()
     parent = next(p for p in missing.parents if p.is_dir())
     if parent != missing.parent:

@@ -35,7 +35,8 @@ class BagWriter:
     ``storage`` is mcap, in chunks compressed with zstd (which costs nothing where the images are compressed
     already), or sqlite3. When the block ends with an exception, the unfinished folder is removed.
 
-    Raises BagError when ``path`` exists or cannot be written.
+    Raises:
+        BagError: ``path`` exists or cannot be written.
     """
 
     def __init__(self, path: str | Path, *, storage: str = "mcap") -> None:
@@ -67,8 +68,10 @@ class BagWriter:
         """Write a message that is serialized already (CDR).
 
         ``latched`` (first message of a topic only) records that the publisher offers transient local
-        durability, so that players offer it again. Raises BagError for a type that ``messages.typestore()``
-        does not define.
+        durability, so that players offer it again.
+
+        Raises:
+            BagError: ``messages.typestore()`` does not define the type.
         """
         if topic not in self._connections:
             try:
@@ -93,7 +96,11 @@ class BagWriter:
 
         ``image`` is uint8 (H, W, 3) RGB, or uint8 (H, W) such as a label image. ``format`` is raw
         (sensor_msgs/Image, rgb8 or mono8), jpeg with ``quality`` 1..100, or png, which is lossless (both
-        sensor_msgs/CompressedImage). Raises InvalidImageError for another array, BagError for another format.
+        sensor_msgs/CompressedImage).
+
+        Raises:
+            InvalidImageError: the array is another.
+            BagError: the format is another.
         """
         if image.dtype != np.uint8 or not (image.ndim == 2 or (image.ndim == 3 and image.shape[2] == 3)):
             raise InvalidImageError(

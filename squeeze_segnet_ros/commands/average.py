@@ -10,13 +10,13 @@ from squeeze_segnet_ros.training.average import average
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declares the command's arguments."""
+    """Declare the command's arguments."""
     parser.add_argument("files", type=Path, nargs="+", help="safetensors files of one network")
     parser.add_argument("--output", type=Path, required=True, help="safetensors file to write")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Runs the command."""
+    """Run the command."""
     network, metadata = average(args.files)
     weights.save(args.output, network, metadata)
     print(f"mean of {len(args.files)} files of {metadata.model}, written to {args.output}")

@@ -15,7 +15,7 @@ from squeeze_segnet_ros.errors import BagError, InvalidImageError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds the actions ``info``, ``recover`` and ``camvid``."""
+    """Add the actions ``info``, ``recover`` and ``camvid``."""
     actions = parser.add_subparsers(dest="action", required=True, metavar="action")
 
     info = actions.add_parser("info", help="topics, counts, rates and image sizes of a bag")
@@ -38,7 +38,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Runs one action; raises SegmentationError for bad input."""
+    """Run one action.
+
+    Raises:
+        SegmentationError: bad input.
+    """
     if arguments.action == "info":
         with open_bag(arguments.bag) as bag:
             print(describe(bag))
@@ -78,7 +82,7 @@ def _recover(source: str, output: str) -> int:
 
 
 def describe(bag: BagReader) -> str:
-    """A text of several lines about a bag: span of time, and for each topic type, count, rate and size."""
+    """Return lines about a bag: span of time, and for each topic type, count, rate and size."""
     seconds = bag.duration_ns / 1e9
     start = datetime.fromtimestamp(bag.start_ns / 1e9, timezone.utc)
     lines = [

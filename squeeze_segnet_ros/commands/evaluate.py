@@ -19,7 +19,7 @@ from squeeze_segnet_ros.scoring.evaluate import evaluate, markdown_table
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declares the command's arguments."""
+    """Declare the command's arguments."""
     parser.add_argument("--model", default="squeeze_segnet", help="network [squeeze_segnet]")
     parser.add_argument("--weights", type=Path, help="weights file [the released one]")
     parser.add_argument(
@@ -32,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Runs the command."""
+    """Run the command."""
     if args.data is None:
         raise DatasetError("no data set: give --data or set CAMVID_ROOT to CamVid's root folder")
     segmenter = load(args.model, args.weights, args.device, args.precision)

@@ -13,7 +13,7 @@ from squeeze_segnet_ros.errors import ConfigError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declares the command's arguments."""
+    """Declare the command's arguments."""
     parser.add_argument("--format", required=True, choices=tuple(FORMATS), help="format of the file")
     parser.add_argument("--model", default="squeeze_segnet", help="network [squeeze_segnet]")
     parser.add_argument("--weights", type=Path, help="safetensors file [the released weights]")
@@ -23,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Runs the command."""
+    """Run the command."""
     size = _parse_size(args.size)
     if args.batch < 1:
         raise ConfigError(f"--batch is {args.batch}: give at least 1")
@@ -40,7 +40,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _parse_size(text: str) -> tuple[int, int]:
-    """``480x360`` -> (360, 480)."""
+    """Turn ``480x360`` into (360, 480)."""
     width, _, height = text.partition("x")
     if not (width.isdecimal() and height.isdecimal() and min(int(width), int(height)) >= MIN_SIZE):
         raise ConfigError(f"--size is '{text}': give width x height of at least {MIN_SIZE} pixels each")

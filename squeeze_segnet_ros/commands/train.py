@@ -14,7 +14,7 @@ from squeeze_segnet_ros.training.trainer import Trainer, process_group
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declares the command's arguments."""
+    """Declare the command's arguments."""
     parser.add_argument("--config", type=Path, required=True, help="training configuration, see config/train")
     parser.add_argument(
         "--data", type=Path, default=os.environ.get("CAMVID_ROOT"), help="CamVid root [CAMVID_ROOT]"
@@ -32,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Runs the command; 0 when it trained to the end, 130 after Ctrl-C, which leaves a checkpoint."""
+    """Run the command; 0 when it trained to the end, 130 after Ctrl-C, which leaves a checkpoint."""
     config = TrainConfig.from_yaml(args.config)
     if args.steps is not None:
         config = dataclasses.replace(config, steps=args.steps)

@@ -65,11 +65,12 @@ def augment(
     generator: torch.Generator,
     points: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """Random crops of random zoom, side and light.
+    """Return random crops of random zoom, side and light.
 
     Args:
         images: uint8 (N, 3, H, W) RGB.
         labels: uint8 (N, H, W).
+        config: the ranges of zoom, light and the rest.
         generator: source of randomness, on the CPU.
         points: float (N, 2), row and column of a pixel that each crop must show; NaN where any crop will do.
 
@@ -122,7 +123,7 @@ def _crop(
 
 
 def _center(generator: torch.Generator, free: Tensor, half: Tensor, point: Tensor | None) -> Tensor:
-    """Centers of crops along one axis, (N,), counted from the image's: in -free..free, and near ``point``."""
+    """Return centers of crops along one axis, (N,), from the image's: in -free..free, near ``point``."""
     low, high = -free, free
     if point is not None:
         reach = (1 - _KEPT_FROM_EDGE) * half
@@ -134,7 +135,7 @@ def _center(generator: torch.Generator, free: Tensor, half: Tensor, point: Tenso
 def _paste(
     images: Tensor, labels: Tensor, config: AugmentConfig, generator: torch.Generator
 ) -> tuple[Tensor, Tensor]:
-    """Pastes the pixels of some classes of another crop of the batch onto a share of the crops."""
+    """Paste the pixels of some classes of another crop of the batch onto a share of the crops."""
     n, device = len(images), images.device
     donor = (torch.arange(n) + 1 + torch.randint(n - 1, (), generator=generator)) % n
     receives = (_uniform(generator, n, 0, 1, device) < config.paste_share).view(n, 1, 1)
@@ -175,7 +176,7 @@ def _change_light(images: Tensor, config: AugmentConfig, generator: torch.Genera
 
 
 def _blur(images: Tensor, sigma: Tensor) -> Tensor:
-    """Gaussian blur of 5x5 with one sigma an image."""
+    """Blur with a Gaussian of 5x5 and one sigma an image."""
     n, c, height, width = images.shape
     steps = torch.arange(-2, 3, device=images.device, dtype=images.dtype)
     kernel = torch.exp(-0.5 * (steps / sigma[:, None]) ** 2)

@@ -35,12 +35,12 @@ class LabelledImages:
         return len(self.names)
 
     def to(self, device: torch.device) -> LabelledImages:
-        """The same data on another device."""
+        """Return the same data on another device."""
         return LabelledImages(self.names, self.images.to(device), self.labels.to(device))
 
 
 def joined(parts: list[LabelledImages]) -> LabelledImages:
-    """Several parts as one; their images must have one size.
+    """Return several parts as one; their images must have one size.
 
     Raises:
         DatasetError: sizes differ.
@@ -56,7 +56,7 @@ def joined(parts: list[LabelledImages]) -> LabelledImages:
 
 
 def load_split(root: Path, split: str) -> LabelledImages:
-    """Reads one split of CamVid (or of a folder laid out like it) into memory.
+    """Read one split of CamVid (or of a folder laid out like it) into memory.
 
     Raises:
         DatasetError: the folder or a label image is missing, an image is unreadable, or sizes differ.

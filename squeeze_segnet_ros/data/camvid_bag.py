@@ -39,8 +39,10 @@ def write_camvid_bag(
         camvid_root: folder with ``<split>/NAME.png`` (or ``.webp``, ``.jpg``) and ``<split>annot/NAME.png``,
             class ids 0..10 and anything above for void, which becomes 255.
         output: bag folder to create.
+        split: train, val or test.
         rate_hz: frames per second; the frames follow each other in the order of their names.
-        format: png (lossless) or jpeg with ``quality`` 1..100.
+        format: png (lossless) or jpeg.
+        quality: of jpeg, 1..100.
         limit: at most so many frames.
         progress: called with the number of frames written and their total.
 

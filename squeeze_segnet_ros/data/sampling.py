@@ -25,14 +25,14 @@ class CropSampler:
                     self.rare.append((k, showing.cpu()))
 
     def draw(self, n: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """``n`` images and their labels, as :func:`augment` returns them."""
+        """Return ``n`` images and their labels, as :func:`augment` returns them."""
         chosen = torch.randint(len(self.data), (n,), generator=generator)
         points = self._move_to_rare(chosen, generator) if self.rare else None
         chosen = chosen.to(self.data.images.device)
         return augment(self.data.images[chosen], self.data.labels[chosen], self.config, generator, points)
 
     def _move_to_rare(self, chosen: Tensor, generator: torch.Generator) -> Tensor:
-        """Replaces a share of the chosen images, and says which pixel each must show: (n, 2), NaN for any.
+        """Replace a share of the chosen images, and say which pixel each must show: (n, 2), NaN for any.
 
         Every rare class has the same chance, then every image that shows it, then every pixel of it.
         """

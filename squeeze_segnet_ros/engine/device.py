@@ -10,7 +10,7 @@ PRECISIONS = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat
 
 
 def choose_device(device: str) -> torch.device:
-    """``auto`` (a GPU if there is one), ``cpu``, ``cuda`` or ``cuda:N``.
+    """Return the device of ``auto`` (a GPU if there is one), ``cpu``, ``cuda`` or ``cuda:N``.
 
     Raises:
         DeviceError: the device is unknown or this machine does not have it.
@@ -30,7 +30,7 @@ def choose_device(device: str) -> torch.device:
 
 
 def choose_precision(precision: str, device: torch.device) -> str:
-    """``auto``: fp16 on a GPU, bf16 on a CPU with instructions for it, fp32 otherwise.
+    """Return the precision; ``auto``: fp16 on a GPU, bf16 on a CPU with instructions for it, else fp32.
 
     Raises:
         DeviceError: the precision is unknown, or the device cannot compute in it.
@@ -47,7 +47,7 @@ def choose_precision(precision: str, device: torch.device) -> str:
 
 
 def without_tf32() -> None:
-    """Makes a GPU's convolutions in fp32 compute in fp32, in the whole process.
+    """Make a GPU's convolutions in fp32 compute in fp32, in the whole process.
 
     PyTorch rounds their factors to TF32's 10 bits by default.
     """

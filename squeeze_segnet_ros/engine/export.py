@@ -34,7 +34,7 @@ class LabelsNetwork(nn.Module):
 
 
 def labels_network(model: str, weights: Path | None = None) -> LabelsNetwork:
-    """A network from bytes to labels, in fp32, batch norm folded.
+    """Return a network from bytes to labels, in fp32, batch norm folded.
 
     Raises:
         UnknownModelError, WeightsError: see the message.
@@ -48,14 +48,14 @@ def labels_network(model: str, weights: Path | None = None) -> LabelsNetwork:
 
 
 def exported(network: nn.Module, size: tuple[int, int], batch: int = 1) -> torch.export.ExportedProgram:
-    """``network``, which takes uint8 (N, H, W, 3), as a graph for ``batch`` images of ``size`` (H, W)."""
+    """Return ``network``, which takes uint8 (N, H, W, 3), as a graph for ``batch`` images of ``size``."""
     image = torch.zeros(batch, *size, 3, dtype=torch.uint8)
     with torch.no_grad():
         return torch.export.export(network, (image,))
 
 
 def write_onnx(network: nn.Module, path: Path, size: tuple[int, int], batch: int = 1) -> None:
-    """Writes the graph of :func:`exported` as one ONNX file.
+    """Write the graph of :func:`exported` as one ONNX file.
 
     Raises:
         ConfigError: the packages for it are not installed.

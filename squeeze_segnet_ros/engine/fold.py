@@ -11,7 +11,7 @@ _CONVOLUTIONS = (nn.Conv2d, nn.ConvTranspose2d)
 
 
 def fold_batch_norm(network: nn.Module) -> nn.Module:
-    """A copy of ``network`` in evaluation mode without the batch norms that directly follow a convolution.
+    """Copy ``network`` in evaluation mode without the batch norms that directly follow a convolution.
 
     Only pairs inside an ``nn.Sequential`` fold, where "follows" is certain. Same outputs but for rounding.
     """

@@ -25,15 +25,15 @@ class Scores:
 
     @classmethod
     def of_logits(cls, logits: Tensor) -> Scores:
-        """Takes logits (N, K, H, W)."""
+        """Take logits (N, K, H, W)."""
         return cls(logits.movedim(1, 0).contiguous(), lambda pixels: pixels)
 
     def logits(self) -> Tensor:
-        """(N, K, H, W)."""
+        """Return logits (N, K, H, W)."""
         return self.assemble(self.planes).movedim(0, 1)
 
     def decide(self, with_confidence: bool, min_confidence: float = 0.0) -> tuple[Tensor, Tensor | None]:
-        """Labels uint8 (N, H, W), and when asked for the probability of each times 255, uint8 (N, H, W).
+        """Return labels uint8 (N, H, W), and if asked the probability of each times 255, uint8 (N, H, W).
 
         Of classes with the same score the first wins. Labels with a probability below ``min_confidence``,
         0..1, become 255.

@@ -56,7 +56,7 @@ def load(
     precision: str = "auto",
     input_size: tuple[int, int] | None = None,
 ) -> Segmenter:
-    """Loads a network for inference.
+    """Load a network for inference.
 
     Args:
         model: a name out of ``models.names()``.
@@ -127,7 +127,7 @@ class Segmenter:
     @overload
     def __call__(self, images: Sequence[np.ndarray]) -> list[np.ndarray]: ...
     def __call__(self, images: np.ndarray | Sequence[np.ndarray]) -> np.ndarray | list[np.ndarray]:
-        """Labels of an image, or of a list of images as one batch.
+        """Label an image, or a list of images as one batch.
 
         Args:
             images: uint8 (H, W, 3) RGB, or a list of such; sizes may differ.
@@ -157,7 +157,7 @@ class Segmenter:
         min_confidence: float = 0.0,
         shown_classes: Iterable[int] | None = None,
     ) -> Segmentation | list[Segmentation]:
-        """Segments an image, or a list of images as one batch.
+        """Segment an image, or a list of images as one batch.
 
         Args:
             images: uint8 (H, W, C), or (H, W) for mono8; views with padded rows are taken as they are.
@@ -206,7 +206,7 @@ class Segmenter:
         overlay_weight: Tensor | None,
         min_confidence: float,
     ) -> list[Segmentation]:
-        """One pass over images of one size; over half of them and then the rest where memory is short."""
+        """Pass over images of one size; over half of them and then the rest where memory is short."""
         for _ in range(2):
             try:
                 return self._pass(images, encodings, confidence, overlay_weight, min_confidence)
@@ -264,14 +264,14 @@ class Segmenter:
         ]
 
     def _scores(self, rgb: Tensor) -> Scores:
-        """Class scores at the images' size."""
+        """Return the class scores at the images' size."""
         if self.input_size is None:
             return self._network(rgb)
         logits = self._network(resize(rgb.float(), self.input_size)).logits()
         return Scores.of_logits(resize(logits, (rgb.shape[2], rgb.shape[3])))
 
     def _overlay_weight(self, alpha: float, shown_classes: Iterable[int] | None) -> Tensor:
-        """The share of each label's color in an overlay, (256,)."""
+        """Return the share of each label's color in an overlay, (256,)."""
         if not 0 <= alpha <= 1:
             raise ConfigError(f"overlay_alpha is {alpha}: give a share of 0 to 1")
         shown = list(range(len(self.label_set)) if shown_classes is None else shown_classes)
@@ -286,7 +286,7 @@ class Segmenter:
 
 
 def _as_rgb(images: Sequence[Tensor], encodings: Sequence[str]) -> Tensor:
-    """Images (H, W, C) of one size as (N, 3, H, W) RGB, channels last."""
+    """Return images (H, W, C) of one size as (N, 3, H, W) RGB, channels last."""
     parts = []
     for image, encoding in zip(images, encodings, strict=True):
         part = image[:, :, :3]
@@ -295,7 +295,7 @@ def _as_rgb(images: Sequence[Tensor], encodings: Sequence[str]) -> Tensor:
 
 
 def _checked(image: np.ndarray, encoding: str) -> np.ndarray:
-    """The image as (H, W, C), or an InvalidImageError that says what is wrong with it."""
+    """Return the image as (H, W, C), or raise an InvalidImageError that says what is wrong with it."""
     if encoding not in ENCODINGS:
         raise InvalidImageError(f"encoding '{encoding}' is not one of {', '.join(ENCODINGS)}")
     channels = CHANNELS[encoding]

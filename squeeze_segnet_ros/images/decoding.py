@@ -30,7 +30,7 @@ class Picture(NamedTuple):
 
 
 def decode(data: np.ndarray | bytes, max_pixels: int = MAX_PIXELS) -> Picture:
-    """A complete JPEG or PNG picture of at most ``max_pixels`` pixels.
+    """Decode a complete JPEG or PNG picture of at most ``max_pixels`` pixels.
 
     Raises:
         InvalidImageError: it is neither, is cut off, or declares a size that is absurd or not the one it has.
@@ -59,7 +59,7 @@ def decode(data: np.ndarray | bytes, max_pixels: int = MAX_PIXELS) -> Picture:
 
 
 def declared_size(data: bytes, max_pixels: int = MAX_PIXELS) -> tuple[int, int]:
-    """Width and height that a JPEG or PNG picture declares, once its frame was found sound.
+    """Return the width and height that a JPEG or PNG picture declares, once its frame was found sound.
 
     Raises:
         InvalidImageError: as :func:`decode`, as far as it shows without decoding.
@@ -83,7 +83,7 @@ def declared_size(data: bytes, max_pixels: int = MAX_PIXELS) -> tuple[int, int]:
 
 
 def check_size(what: str, width: int, height: int, max_pixels: int) -> None:
-    """Raises InvalidImageError, which begins with ``what``, for a picture without pixels or with too many."""
+    """Raise InvalidImageError, which begins with ``what``, for a picture without pixels or with too many."""
     if not width * height:
         raise InvalidImageError(f"{what} {width}x{height}: there are no pixels")
     if width * height > max_pixels:
@@ -93,7 +93,7 @@ def check_size(what: str, width: int, height: int, max_pixels: int) -> None:
 
 
 def _png_size(data: bytes) -> tuple[int, int]:
-    """Width and height, once no chunk was found that declares more bytes than there are.
+    """Return width and height, once no chunk was found that declares more bytes than there are.
 
     OpenCV allocates what a chunk declares, up to gigabytes, before it reads the chunk.
     """
@@ -113,7 +113,7 @@ def _png_size(data: bytes) -> tuple[int, int]:
 
 
 def _jpeg_size(data: bytes) -> tuple[tuple[int, int], int]:
-    """Width and height, and where the first scan starts."""
+    """Return width and height, and where the first scan starts."""
     size = None
     at = 2
     while at + 4 <= len(data) and data[at] == 0xFF:

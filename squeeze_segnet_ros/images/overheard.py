@@ -20,7 +20,7 @@ _lock = threading.Lock()
 
 @contextmanager
 def picture_libraries() -> Iterator[list[str]]:
-    """Gives a list that holds, afterwards, what libjpeg and libpng printed meanwhile, instead of stderr.
+    """Yield a list that holds, afterwards, what libjpeg and libpng printed meanwhile, instead of stderr.
 
     A camera with a loose cable would fill the log with it. What other threads print meanwhile comes a moment
     later; the stream is the process's own, so only one at a time can listen in.

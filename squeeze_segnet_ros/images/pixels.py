@@ -12,7 +12,7 @@ STD = (0.229, 0.224, 0.225)
 
 
 def normalize(image: Tensor) -> Tensor:
-    """uint8 or float (N, 3, H, W) RGB in 0..255 -> float (N, 3, H, W), about zero mean and unit deviation."""
+    """Bring uint8 or float (N, 3, H, W) RGB in 0..255 to float of about zero mean and unit deviation."""
     # Constants made on the device by fill, not by copy, so that a CUDA graph can capture them.
     scale = torch.stack([torch.full((1, 1), 1 / (255 * s), device=image.device) for s in STD])
     shift = torch.stack(
@@ -22,7 +22,7 @@ def normalize(image: Tensor) -> Tensor:
 
 
 def resize(image: Tensor, size: tuple[int, int]) -> Tensor:
-    """float (N, C, h, w) -> (N, C, H, W), bilinear; antialiased when it shrinks."""
+    """Resize float (N, C, h, w) to (N, C, H, W), bilinearly; antialiased when it shrinks."""
     if tuple(image.shape[2:]) == size:
         return image
     if size[0] >= image.shape[2] and size[1] >= image.shape[3]:
@@ -33,14 +33,14 @@ def resize(image: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 def resize_labels(labels: Tensor, size: tuple[int, int]) -> Tensor:
-    """uint8 (N, h, w) -> (N, H, W), the nearest label; no value appears that was not there."""
+    """Resize uint8 (N, h, w) to (N, H, W), the nearest label; no value appears that was not there."""
     if tuple(labels.shape[1:]) == size:
         return labels
     return F.interpolate(labels[:, None], size, mode="nearest-exact")[:, 0]
 
 
 def blend(image: Tensor, labels: Tensor, palette: Tensor, weight: Tensor) -> Tensor:
-    """Mixes the class colors into an image.
+    """Mix the class colors into an image.
 
     Args:
         image: uint8 (N, H, W, 3) RGB.

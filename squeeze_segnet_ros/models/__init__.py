@@ -24,18 +24,18 @@ _NETWORKS: dict[str, Callable[[int], nn.Module]] = {
 
 
 def names() -> tuple[str, ...]:
-    """Names of all networks, in the order in which tables list them."""
+    """Return the names of all networks, in the order in which tables list them."""
     return tuple(_NETWORKS)
 
 
 def check(name: str) -> None:
-    """Raises UnknownModelError when there is no network of that name."""
+    """Raise UnknownModelError when there is no network of that name."""
     if name not in _NETWORKS:
         raise UnknownModelError(name, names())
 
 
 def build(name: str, num_classes: int = 11) -> nn.Module:
-    """A network with fresh parameters.
+    """Return a network with fresh parameters.
 
     It maps float (N, 3, H, W), RGB normalized as :mod:`squeeze_segnet_ros.images.pixels` does, with
     H and W of at least 32, to logits (N, num_classes, H, W).

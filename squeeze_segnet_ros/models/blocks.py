@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 
 def conv_bn_relu(in_channels: int, out_channels: int, kernel_size: int) -> nn.Sequential:
-    """A size-keeping convolution, batch norm, ReLU; the norm folds into the convolution for inference."""
+    """Return a size-keeping convolution, batch norm, ReLU; the norm folds into the convolution later."""
     return nn.Sequential(
         nn.Conv2d(in_channels, out_channels, kernel_size, padding=kernel_size // 2, bias=False),
         nn.BatchNorm2d(out_channels),
@@ -58,7 +58,7 @@ class DFire(nn.Module):
 
 
 def max_unpool(x: Tensor, indices: Tensor, output_size: tuple[int, int]) -> Tensor:
-    """Puts each value of ``x`` where max-pooling found it, zeros elsewhere.
+    """Put each value of ``x`` where max-pooling found it, zeros elsewhere.
 
     Where pooling windows overlap, two of them may name the same pixel: the later window in row-major
     order wins, as in a sequential loop, on every device and in every batch size.
@@ -91,12 +91,12 @@ def max_unpool(x: Tensor, indices: Tensor, output_size: tuple[int, int]) -> Tens
 
 
 def _kernels() -> ModuleType:
-    """Only a GPU's user waits until Triton is imported."""
+    """Import the kernels; only a GPU's user waits until Triton is imported."""
     return importlib.import_module("squeeze_segnet_ros.models.kernels")
 
 
 def _rows_where_runs_meet(shape: torch.Size, threads: int) -> set[tuple[int, int]]:
-    """Image and row of the windows at which a thread begins, when all windows are dealt in equal runs."""
+    """Return image and row of the windows at which a thread begins, when windows are dealt in equal runs."""
     images, _channels, height, width = shape
     windows = images * height * width
     starts = range(-(-windows // threads), windows, -(-windows // threads))
@@ -105,7 +105,7 @@ def _rows_where_runs_meet(shape: torch.Size, threads: int) -> set[tuple[int, int
 
 
 def _unpool_again(plane: Tensor, x: Tensor, indices: Tensor, row: int) -> None:
-    """Sets what the windows of one row cover in ``plane``, (C, H, W), as if they had been walked in order."""
+    """Set what the windows of one row cover in ``plane``, (C, H, W), as if they had been walked in order."""
     height, width = plane.shape[1:]
     rows = slice(max(row - 1, 0), row + 2)
     top, bottom = 2 * rows.start, min(2 * row + 5, height)
@@ -119,7 +119,7 @@ def _unpool_again(plane: Tensor, x: Tensor, indices: Tensor, row: int) -> None:
 
 
 def _max_unpool_by_rank(x: Tensor, indices: Tensor, output_size: tuple[int, int]) -> Tensor:
-    """``max_unpool`` for devices whose scatter has no order.
+    """Do as ``max_unpool``, for devices whose scatter has no order.
 
     A first scatter with a maximum, which no order can change, finds the last window that names each pixel;
     then each pixel gathers that window's value.
@@ -158,7 +158,7 @@ class MaxPool(nn.Module):
         return F.max_pool2d(x, self.kernel_size, stride=2, ceil_mode=self.ceil_mode, return_indices=True)
 
     def pooled(self, length: int) -> int:
-        """Height or width of the pooled plane, for that of the plane."""
+        """Return height or width of the pooled plane, for that of the plane."""
         steps = max(length - self.kernel_size, 0) + self.ceil_mode
         return steps // 2 + 1
 
@@ -170,7 +170,7 @@ _LOWEST = -65504.0
 
 
 def max_pool_place(x: Tensor, pooled: Tensor, kernel_size: int) -> Tensor:
-    """Where in its window the first maximum stands, by comparisons alone: 3 * row + column, (N, C, h, w).
+    """Return where in its window the first maximum stands, by comparisons: 3 * row + column, (N, C, h, w).
 
     Args:
         x: (N, C, H, W), what was pooled.
@@ -189,7 +189,7 @@ def max_pool_place(x: Tensor, pooled: Tensor, kernel_size: int) -> Tensor:
 
 
 def unpool_by_place(x: Tensor, place: Tensor, output_size: tuple[int, int]) -> Tensor:
-    """``max_unpool`` without a scatter, for runtimes that have none: each pixel asks the windows it is in.
+    """Do as ``max_unpool`` without a scatter, which runtimes lack: each pixel asks the windows it is in.
 
     Args:
         x: (N, C, h, w).

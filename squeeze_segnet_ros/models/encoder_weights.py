@@ -41,7 +41,7 @@ class EncoderReport:
 
 
 def load(network: nn.Module, path: Path) -> EncoderReport:
-    """Copies the encoder weights in ``path`` into ``network``.
+    """Copy the encoder weights in ``path`` into ``network``.
 
     Args:
         network: any network whose encoder ImageNet weights are known for.

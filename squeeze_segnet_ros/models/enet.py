@@ -49,14 +49,14 @@ def _norm(channels: int) -> nn.BatchNorm2d:
 
 
 def _conv_norm(in_channels: int, out_channels: int, kernel_size: int = 1, stride: int = 1) -> nn.Sequential:
-    """A convolution without padding, batch norm."""
+    """Return a convolution without padding, batch norm."""
     return nn.Sequential(
         nn.Conv2d(in_channels, out_channels, kernel_size, stride=stride, bias=False), _norm(out_channels)
     )
 
 
 def _pad_to_even(x: Tensor) -> Tensor:
-    """Adds a row or column of zeros below or right of an odd-sized (N, C, H, W)."""
+    """Add a row or column of zeros below or right of an odd-sized (N, C, H, W)."""
     return F.pad(x, (0, x.shape[3] % 2, 0, x.shape[2] % 2))
 
 
@@ -140,7 +140,7 @@ class DownsamplingBottleneck(nn.Module):
         self.activation = nn.PReLU(out_channels)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """(N, in, H, W) -> (N, out, h, w) and the pooling indices (N, in, h, w), into a plane of 2h x 2w."""
+        """Map (N, in, H, W) to (N, out, h, w) and the pooling indices (N, in, h, w), into 2h x 2w."""
         x = _pad_to_even(x)
         pooled, indices = self.pool(x)
         pooled = F.pad(pooled, (0, 0, 0, 0, 0, self.extra_channels))
@@ -164,7 +164,7 @@ class UpsamplingBottleneck(nn.Module):
         )
 
     def forward(self, x: Tensor, indices: Tensor, output_size: tuple[int, int]) -> Tensor:
-        """(N, in, h, w) and indices (N, out, h, w) -> (N, out, *output_size)."""
+        """Map (N, in, h, w) and indices (N, out, h, w) to (N, out, *output_size)."""
         unpooled = max_unpool(self.main(x), indices, (2 * x.shape[2], 2 * x.shape[3]))
         x = F.relu(unpooled + self.residual(x))
         return x[:, :, : output_size[0], : output_size[1]]
@@ -218,5 +218,5 @@ def _size(x: Tensor) -> tuple[int, int]:
 
 
 def enet(num_classes: int) -> ENet:
-    """ENet: 0.36 M parameters, 1.5 MB."""
+    """Build ENet: 0.36 M parameters, 1.5 MB."""
     return ENet(num_classes)

@@ -74,7 +74,7 @@ class FCN2sDilated(nn.Module):
             nn.init.normal_(score.weight, std=0.01)
 
     def convert_encoder_weights(self, tensors: Mapping[str, Tensor]) -> dict[str, tuple[str, Tensor]]:
-        """Maps tensors of torchvision's ``vgg16`` or ``vgg19`` to ours: {name there: (name here, tensor)}.
+        """Map tensors of torchvision's ``vgg16`` or ``vgg19`` to ours: {name there: (name here, tensor)}.
 
         The variants with batch norm do not fit a network without, and give nothing.
         """
@@ -113,16 +113,16 @@ class FCN2sDilated(nn.Module):
 
 
 def _upsample_to(x: Tensor, target: Tensor) -> Tensor:
-    """Doubles ``x``, (N, K, h, w), bilinearly and cuts it to the height and width of ``target``."""
+    """Double ``x``, (N, K, h, w), bilinearly and cut it to the height and width of ``target``."""
     x = F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
     return x[:, :, : target.shape[2], : target.shape[3]]
 
 
 def fcn2s_dilated_vgg16(num_classes: int) -> FCN2sDilated:
-    """FCN-2s-Dilated on VGG16: 50.4 M parameters."""
+    """Build FCN-2s-Dilated on VGG16: 50.4 M parameters."""
     return FCN2sDilated(num_classes, vgg.VGG16_DEPTHS)
 
 
 def fcn2s_dilated_vgg19(num_classes: int) -> FCN2sDilated:
-    """FCN-2s-Dilated on VGG19: 55.7 M parameters."""
+    """Build FCN-2s-Dilated on VGG19: 55.7 M parameters."""
     return FCN2sDilated(num_classes, vgg.VGG19_DEPTHS)

@@ -24,7 +24,7 @@ _BLOCK_CHANNELS, _BLOCK_COLUMNS = 64, 16
 
 @functools.cache
 def available(device: torch.device, dtype: torch.dtype) -> bool:
-    """Whether the kernels run on ``device`` for ``dtype``; where they do not, the log says why, once."""
+    """Return whether the kernels run on ``device`` for ``dtype``; where not, the log says why, once."""
     if triton is None:
         trouble = "Triton is not installed"
     else:
@@ -41,7 +41,7 @@ def available(device: torch.device, dtype: torch.dtype) -> bool:
 
 
 def max_pool(x: Tensor, kernel_size: int, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
-    """Max-pooling with stride 2; the first of equal maxima counts, and NaN is the largest.
+    """Pool with stride 2; the first of equal maxima counts, and NaN is the largest.
 
     Args:
         x: (N, C, H, W), any floating type and strides; channels last is fastest.
@@ -64,7 +64,7 @@ def max_pool(x: Tensor, kernel_size: int, size: tuple[int, int]) -> tuple[Tensor
 
 
 def max_unpool(x: Tensor, place: Tensor, output_size: tuple[int, int]) -> Tensor:
-    """Puts each value of ``x`` where :func:`max_pool` found it; where windows overlap, the later one wins.
+    """Put each value of ``x`` where :func:`max_pool` found it; where windows overlap, the later one wins.
 
     Args:
         x: (N, C, h, w), any floating type and strides.

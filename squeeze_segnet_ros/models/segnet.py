@@ -79,7 +79,7 @@ class SegNet(_PoolingIndexNetwork):
         super().__init__(encoder, decoder)
 
     def convert_encoder_weights(self, tensors: Mapping[str, Tensor]) -> dict[str, tuple[str, Tensor]]:
-        """Maps tensors of torchvision's ``vgg16`` or ``vgg16_bn`` to ours: {name there: (name here, tensor)}.
+        """Map tensors of torchvision's ``vgg16`` or ``vgg16_bn`` to ours: {name there: (name here, tensor)}.
 
         Without batch norm there, its biases have no place here: our norms begin afresh, as in the paper.
         """
@@ -116,15 +116,15 @@ class SegNetBasic(_PoolingIndexNetwork):
 
 
 def _convolutions(widths: Sequence[int]) -> nn.Sequential:
-    """3x3 convolutions with batch norm and ReLU between the given numbers of channels."""
+    """Return 3x3 convolutions with batch norm and ReLU between the given numbers of channels."""
     return nn.Sequential(*[conv_bn_relu(a, b, 3) for a, b in pairwise(widths)])
 
 
 def segnet(num_classes: int) -> SegNet:
-    """SegNet: 29.4 M parameters, 117.8 MB."""
+    """Build SegNet: 29.4 M parameters, 117.8 MB."""
     return SegNet(num_classes)
 
 
 def segnet_basic(num_classes: int) -> SegNetBasic:
-    """SegNet-Basic: 1.42 M parameters."""
+    """Build SegNet-Basic: 1.42 M parameters."""
     return SegNetBasic(num_classes)

@@ -95,7 +95,7 @@ class SqueezeSegNet(nn.Module):
                     nn.init.zeros_(module.bias)
 
     def convert_encoder_weights(self, tensors: Mapping[str, Tensor]) -> dict[str, tuple[str, Tensor]]:
-        """Maps tensors of a Caffe SqueezeNet (``conv1.weight``, ``fire2/squeeze1x1.weight``, ...) to ours.
+        """Map tensors of a Caffe SqueezeNet (``conv1.weight``, ``fire2/squeeze1x1.weight``, ...) to ours.
 
         The Caffe networks take BGR in 0..255 minus a mean; conv1 is rewritten so that it gives the same
         values for RGB normalized as in all of this package. Returns {name there: (name here, tensor)}.
@@ -140,14 +140,14 @@ class SqueezeSegNet(nn.Module):
         return F.relu(self.conv1(image))
 
     def _scores(self, x: Tensor, image_size: tuple[int, int]) -> Tensor:
-        """The inverse of conv1 and the average: (N, stem_channels, h, w) -> logits (N, num_classes, H, W)."""
+        """Invert conv1 and average: (N, stem_channels, h, w) -> logits (N, num_classes, H, W)."""
         height, width = image_size
         x, first = self._repeat_border(x, image_size)
         logits = F.avg_pool2d(self.inverse_conv1(x), 3, stride=1)
         return logits[:, :, first : first + height, first : first + width]
 
     def _repeat_border(self, x: Tensor, image_size: tuple[int, int]) -> tuple[Tensor, int]:
-        """Input of the last deconvolution, and the row and column of the averages where the image begins."""
+        """Return the last deconvolution's input, and row and column of averages where the image begins."""
         # Stem window i is centered on pixel 2 i + stem_size // 2, and its averages on row 2 i of theirs.
         before = self.conv1.kernel_size[0] // 4 + 1
         first = 2 * before - self.conv1.kernel_size[0] // 2
@@ -159,10 +159,10 @@ class SqueezeSegNet(nn.Module):
 
 
 def squeeze_segnet(num_classes: int) -> SqueezeSegNet:
-    """Squeeze-SegNet on SqueezeNet v1.0, the paper's: 2.71 M parameters, 14.8 GFLOP at 480x360."""
+    """Build Squeeze-SegNet on SqueezeNet v1.0, the paper's: 2.71 M parameters, 14.8 GFLOP at 480x360."""
     return SqueezeSegNet(num_classes, 96, 7, ("conv1", "fire4", "fire8"))
 
 
 def squeeze_segnet_v11(num_classes: int) -> SqueezeSegNet:
-    """The same scheme on SqueezeNet v1.1, which pools earlier: 2.69 M parameters, 6.6 GFLOP at 480x360."""
+    """Build the same on SqueezeNet v1.1, which pools earlier: 2.69 M parameters, 6.6 GFLOP at 480x360."""
     return SqueezeSegNet(num_classes, 64, 3, ("conv1", "fire3", "fire5"))

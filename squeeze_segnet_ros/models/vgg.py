@@ -19,7 +19,7 @@ VGG19_DEPTHS = (2, 2, 4, 4, 4)
 def torchvision_convolutions(
     depths: Sequence[int], tensors: Mapping[str, Tensor]
 ) -> Iterator[tuple[int, int, str, str | None]]:
-    """Where torchvision keeps the convolutions of a VGG, whose layers it numbers in one row.
+    """Yield where torchvision keeps the convolutions of a VGG, whose layers it numbers in one row.
 
     Args:
         depths: convolutions in each stage.

@@ -47,12 +47,16 @@ class WeightsMetadata:
     std: tuple[float, ...] = STD
 
     def to_json(self) -> str:
-        """The text that goes into the file."""
+        """Return the text that goes into the file."""
         return json.dumps(dataclasses.asdict(self))
 
     @classmethod
     def from_json(cls, text: str) -> WeightsMetadata:
-        """Reads the text of :meth:`to_json`; raises KeyError, TypeError or ValueError when it is not that."""
+        """Read the text of :meth:`to_json`.
+
+        Raises:
+            KeyError, TypeError, ValueError: it is not that.
+        """
         fields: dict[str, Any] = json.loads(text)
         label_set = fields.pop("label_set")
         classes = tuple(LabelClass(int(i), str(name), tuple(rgb)) for i, name, rgb in label_set["classes"])
@@ -64,7 +68,7 @@ class WeightsMetadata:
 def save(
     path: Path, network: nn.Module, metadata: WeightsMetadata, dtype: torch.dtype = torch.float16
 ) -> None:
-    """Writes ``network`` to ``path``; floating tensors are rounded to ``dtype`` where that can hold them.
+    """Write ``network`` to ``path``; floating tensors are rounded to ``dtype`` where that can hold them.
 
     The file appears under its name only once it is complete.
     """
@@ -87,7 +91,7 @@ def _rounded(tensor: Tensor, dtype: torch.dtype) -> Tensor:
 
 
 def load(path: Path) -> tuple[dict[str, Tensor], WeightsMetadata]:
-    """Reads a weights file: its tensors in fp32 on the CPU, and its metadata.
+    """Read a weights file: its tensors in fp32 on the CPU, and its metadata.
 
     Raises:
         WeightsError: there is no such file, it is damaged, or it was not written by this package.
@@ -130,14 +134,14 @@ def _check_size(path: Path) -> None:
 
 
 def _header(content: bytes) -> dict[str, Any]:
-    """The header of a safetensors file that was found sound."""
+    """Return the header of a safetensors file that was found sound."""
     length = int.from_bytes(content[:8], "little")
     header: dict[str, Any] = json.loads(content[8 : 8 + length])
     return header
 
 
 def load_into(network: nn.Module, model: str, path: Path) -> WeightsMetadata:
-    """Fills ``network``, which was built as ``model``, from a weights file and returns the file's metadata.
+    """Fill ``network``, which was built as ``model``, from a weights file and return the file's metadata.
 
     Raises:
         WeightsError: the file is missing, damaged, for another network, or does not fit.
@@ -150,7 +154,7 @@ def load_into(network: nn.Module, model: str, path: Path) -> WeightsMetadata:
 def fill(
     network: nn.Module, model: str, tensors: dict[str, Tensor], metadata: WeightsMetadata, path: Path
 ) -> None:
-    """Copies what :func:`load` read from ``path`` into ``network``, which was built as ``model``.
+    """Copy what :func:`load` read from ``path`` into ``network``, which was built as ``model``.
 
     Raises:
         WeightsError: the file is for another network or does not fit.
@@ -168,7 +172,7 @@ def fill(
 
 
 def released(model: str) -> Path:
-    """The weights that come with the package.
+    """Return the path of the weights that come with the package.
 
     Raises:
         WeightsError: none are released for ``model``.

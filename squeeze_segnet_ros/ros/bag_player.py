@@ -122,7 +122,7 @@ class _ReadAhead:
                 self._changed.notify_all()
 
     def next(self, wait: Callable[[], bool]) -> _Item | None:
-        """The next item, or None at the end; ``wait`` is called while there is none, False gives up."""
+        """Return the next item, None at the end; ``wait`` is called while there is none, False gives up."""
         while True:
             with self._changed:
                 if self._queue:
@@ -190,7 +190,11 @@ class Player:
         self._stop.set()
 
     def play(self) -> bool:
-        """Play to the end; False when it was stopped before. Raises BagError when the bag is damaged."""
+        """Play to the end; return False when it was stopped before.
+
+        Raises:
+            BagError: the bag is damaged.
+        """
         self._wait_for_subscribers()
         with ThreadPoolExecutor(2, "decode") as self._pool:
             ahead = _ReadAhead(self._items())
@@ -257,7 +261,7 @@ class Player:
             )
 
     def _is_heard(self, publishers: Sequence[Publisher]) -> bool:
-        """Whether the node that was asked for listens, and every subscription that is known of is matched."""
+        """Return whether the node that was asked for listens and each known subscription is matched."""
         if not self._options.wait_for_node:
             return True
         heard = False
@@ -282,7 +286,7 @@ class Player:
     # -- reading ----------------------------------------------------------------------------------------
 
     def _items(self) -> Iterator[_Item]:
-        """All messages of all laps, in the thread of the read-ahead."""
+        """Yield all messages of all laps, in the thread of the read-ahead."""
         lap = 0
         while not self._stop.is_set():
             for message in self._bag.messages(list(self._publishers)):
@@ -363,7 +367,7 @@ class Player:
 
 
 def _message_class(name: str) -> Any:
-    """The installed class of ``package/msg/Type``, or None."""
+    """Return the installed class of ``package/msg/Type``, or None."""
     package, _, type_name = name.partition("/msg/")
     with suppress(ImportError, AttributeError):
         return getattr(importlib.import_module(f"{package}.msg"), type_name)

@@ -85,11 +85,11 @@ class Camera:
         return self._node.resolve_topic_name(self._input[1])
 
     def wanted(self) -> Wanted:
-        """Which outputs have a subscriber now."""
+        """Return which outputs have a subscriber now."""
         return Wanted(*(publisher.get_subscription_count() > 0 for publisher in self.publishers.values()))
 
     def publish_label_info(self, message: LabelInfo) -> None:
-        """To those that listen, and to those that come later."""
+        """Publish it to those that listen, and to those that come later."""
         self._label_info.publish(message)
 
     def subscribe(self, on_image: Callable[[Image | CompressedImage, int], None]) -> None:
@@ -177,7 +177,7 @@ class _Gaps:
         self._last: dict[bytes, int] = {}
 
     def before(self, info: MessageInfo) -> int:
-        """Messages of the same publisher missing before this one; 0 where the middleware cannot tell."""
+        """Return how many of the same publisher are missing before this one; 0 where that cannot be told."""
         number, publisher = info["publication_sequence_number"], info.get("publisher_gid")
         if number is None or publisher is None:
             return 0
@@ -189,7 +189,7 @@ class _Gaps:
 
 
 def pending(subscription: Subscription) -> Iterator[tuple[Any, MessageInfo]]:
-    """Messages that have arrived and are not with the callback yet; for the executor's thread only."""
+    """Yield what has arrived and is not with the callback yet; for the executor's thread only."""
     with subscription.handle:
         # There are no more at a time, and one that floods the node must not keep it from everything else.
         for _ in range(subscription.qos_profile.depth):

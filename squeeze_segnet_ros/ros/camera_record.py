@@ -26,25 +26,25 @@ class CameraRecord:
         self._lock = threading.Lock()
 
     def add_times(self, seconds: Mapping[str, float]) -> None:
-        """How long the stages of the newest frame took."""
+        """Note how long the stages of the newest frame took."""
         # A stamp ahead of the clock says nothing about how long the frame took; it is a finding of its own.
         self.stages.add({stage: value for stage, value in seconds.items() if value >= 0})
 
     def note(self, findings: Iterable[Finding]) -> None:
-        """What was wrong with the newest frame."""
+        """Note what was wrong with the newest frame."""
         now = self._clock()
         with self._lock:
             for finding in findings:
                 self._seen[finding.kind] = (now, finding)
 
     def findings(self) -> list[Finding]:
-        """What was wrong lately, the newest of each kind, the worst first."""
+        """Return what was wrong lately, the newest of each kind, the worst first."""
         oldest = self._clock() - MEMORY
         with self._lock:
             found = [finding for seen, finding in self._seen.values() if seen >= oldest]
         return sorted(found, key=lambda finding: -finding.level)
 
     def forget_time(self) -> None:
-        """The node's clock jumped: stamps and latencies from before cannot be compared with those after."""
+        """Forget stamps and latencies from before a jump of the clock: they compare with none after."""
         self.stages.clear()
         self.health.forget_stamps()

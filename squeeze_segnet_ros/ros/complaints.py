@@ -26,7 +26,7 @@ class Complaints:
         self._untold: dict[str, int] = {}
 
     def tell(self, what: str, error: Exception) -> None:
-        """``error`` happened to ``what``; one line, unless the like of it was told a moment ago."""
+        """Print one line: ``error`` happened to ``what``, unless the like of it was told a moment ago."""
         line = f"{what}: {' '.join(str(error).split())}"
         kind, now = _VARIABLE.sub("", line), self._clock()
         self._told = {each: when for each, when in self._told.items() if now - when < PERIOD}

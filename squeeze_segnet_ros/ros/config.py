@@ -146,7 +146,7 @@ class NodeConfig:
         return (height, width) if height else None
 
     def replaced(self, values: Mapping[str, Any]) -> NodeConfig:
-        """A checked copy with new values by dotted name; sequences may be of any kind.
+        """Return a checked copy with new values by dotted name; sequences may be of any kind.
 
         Raises:
             ConfigError: a value is of the wrong type or not one that the node can work with.
@@ -156,7 +156,7 @@ class NodeConfig:
         return changed
 
     def values(self) -> dict[str, Any]:
-        """Every value by its dotted name, in the order of :func:`settings`."""
+        """Return every value by its dotted name, in the order of :func:`settings`."""
         return dict(_values(self, ""))
 
     def check(self) -> None:
@@ -194,7 +194,7 @@ class NodeConfig:
 
 
 def settings(config: Any = NodeConfig, prefix: str = "") -> tuple[Setting, ...]:
-    """Every parameter in the order in which they are documented."""
+    """Return every parameter in the order in which they are documented."""
     found: list[Setting] = []
     for item in dataclasses.fields(config):
         if dataclasses.is_dataclass(item.default):
@@ -205,13 +205,13 @@ def settings(config: Any = NodeConfig, prefix: str = "") -> tuple[Setting, ...]:
 
 
 def output_base(camera: str) -> str:
-    """Where a camera's outputs are: below ``/camera/front/segmentation`` for ``/camera/front/image_raw``."""
+    """Return where a camera's outputs are: ``/camera/front/segmentation`` of ``/camera/front/image_raw``."""
     parent = camera.rpartition("/")[0]
     return f"{parent}/segmentation" if parent or camera.startswith("/") else "segmentation"
 
 
 def camera_info_topic(camera: str) -> str:
-    """Where a camera publishes its CameraInfo, by ROS's convention."""
+    """Return where a camera publishes its CameraInfo, by ROS's convention."""
     return output_base(camera).removesuffix("segmentation") + "camera_info"
 
 
@@ -237,7 +237,7 @@ def _replace(config: Any, prefix: str, changes: Mapping[str, Any]) -> Any:
 
 
 def _typed(name: str, default: Any, value: Any) -> Any:
-    """``value`` in the type of ``default``; 1 may stand for 1.0, and a text for a list of one."""
+    """Return ``value`` in the type of ``default``; 1 may stand for 1.0, and a text for a list of one."""
     if isinstance(default, tuple):
         items = [value] if isinstance(value, (str, bytes)) or not isinstance(value, Iterable) else list(value)
         return tuple(_typed(name, default[0], item) for item in items)

@@ -30,7 +30,7 @@ _MIB = 2**20
 def network_status(
     node: str, state: str, trouble: str | None, segmenter: Segmenter | None
 ) -> DiagnosticStatus:
-    """The node as a whole: ``state`` is the lifecycle state, ``trouble`` why it did not come further."""
+    """Report on the node: ``state`` is the lifecycle state, ``trouble`` why it did not come further."""
     values = {"state": state, "memory MiB": f"{resident_bytes() / _MIB:.0f}"}
     if segmenter is not None:
         values |= {
@@ -56,7 +56,7 @@ def network_status(
 def camera_status(
     node: str, topic: str, active: bool, record: CameraRecord, counts: Counts, before: Counts
 ) -> DiagnosticStatus:
-    """One camera; ``before`` are its counts at the last report."""
+    """Report on one camera; ``before`` are its counts at the last report."""
     arriving, labelled = record.received.rate(), record.labelled.rate()
     level, words = Level.OK, [str(finding) for finding in record.findings()]
     if words:
@@ -97,7 +97,7 @@ def camera_status(
 
 
 def resident_bytes() -> int:
-    """Memory of this process that is in RAM."""
+    """Return how much memory of this process is in RAM."""
     try:
         return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
     except OSError:

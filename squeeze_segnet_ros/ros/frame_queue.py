@@ -88,7 +88,7 @@ class FrameQueue(Generic[FrameT]):
         self._changed = threading.Condition()
 
     def put(self, camera: int, frame: FrameT) -> None:
-        """A frame came. In a closed queue it is counted as ``shutting_down`` and forgotten."""
+        """Take a frame that came. In a closed queue it is counted as ``shutting_down`` and forgotten."""
         with self._changed:
             self._count(camera, received=1, waiting=1)
             if not self._open:
@@ -101,7 +101,7 @@ class FrameQueue(Generic[FrameT]):
             self._changed.notify_all()
 
     def miss(self, camera: int, frames: int) -> None:
-        """So many frames were sent and did not come."""
+        """Count frames that were sent and did not come."""
         with self._changed:
             self._count(camera, lost=frames)
 
@@ -163,13 +163,13 @@ class FrameQueue(Generic[FrameT]):
             return self._changed.wait_for(lambda: not any(self._waiting) and not self._working, timeout)
 
     def counts(self, camera: int) -> Counts:
-        """What became of the frames of one camera up to now."""
+        """Return what became of the frames of one camera up to now."""
         with self._changed:
             return self._counts[camera]
 
     @staticmethod
     def total(counts: Sequence[Counts]) -> Counts:
-        """The counts of several cameras together."""
+        """Return the counts of several cameras together."""
         return Counts(*(sum(column) for column in zip(*(asdict(c).values() for c in counts), strict=True)))
 
     def _settle(self, camera: int, fate: Fate) -> None:

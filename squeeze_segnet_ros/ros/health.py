@@ -58,11 +58,12 @@ class CameraHealth:
         self._stamp: int | None = None
 
     def check(self, pixels: np.ndarray, stamp_ns: int, now_ns: int, damage: str = "") -> tuple[Finding, ...]:
-        """What is wrong with a frame.
+        """Return what is wrong with a frame.
 
         Args:
             pixels: uint8 (H, W) or (H, W, C); with three channels or more the first three are colors.
-            stamp_ns: the frame's stamp; now_ns: the node's clock, 0 when it has no time yet. Nanoseconds.
+            stamp_ns: the frame's stamp, in nanoseconds.
+            now_ns: the node's clock in nanoseconds, 0 when it has no time yet.
             damage: what the decoder found wrong, in words.
         """
         grid = _subsample(pixels)
@@ -76,7 +77,7 @@ class CameraHealth:
         return tuple(findings)
 
     def forget_stamps(self) -> None:
-        """The clock jumped: the next stamp cannot be compared with the last."""
+        """Forget the last stamp after a jump of the clock: the next cannot be compared with it."""
         self._stamp = None
 
     def _check_size(self, width: int, height: int) -> list[Finding]:
@@ -119,7 +120,7 @@ class CameraHealth:
 
 
 def _subsample(pixels: np.ndarray) -> np.ndarray:
-    """About ``GRID`` pixels, evenly spread, as uint8 (rows, columns, channels)."""
+    """Return about ``GRID`` pixels, evenly spread, as uint8 (rows, columns, channels)."""
     rows, columns = (max(1, size // wanted) for size, wanted in zip(pixels.shape, GRID, strict=False))
     grid = pixels[rows // 2 :: rows, columns // 2 :: columns]
     return grid[..., None] if grid.ndim == 2 else grid[..., :3]
@@ -151,7 +152,7 @@ def _check_picture(grid: np.ndarray, pixels: np.ndarray) -> list[Finding]:
 
 
 def _sharpness(pixels: np.ndarray) -> float:
-    """Curvature along rows relative to the slope, over two pixels: small when blurred, whatever the contrast.
+    """Return curvature along rows over slope, over two pixels: small when blurred, whatever the contrast.
 
     CamVid's pictures have 1.1 to 1.5; blurred with a sigma of 2 pixels 0.40 to 0.50, of 3 0.29 to 0.37.
     """

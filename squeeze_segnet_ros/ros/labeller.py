@@ -102,7 +102,7 @@ class Labeller:
             self._label(batch)
 
     def _label(self, batch: list[tuple[int, Frame]]) -> None:
-        """The way of a batch."""
+        """Take a batch its way."""
         segmenter, config = self._tools
         self._announce(segmenter, config)
         jobs = [job for camera, frame in batch if (job := self._prepared(camera, frame, config))]
@@ -126,7 +126,7 @@ class Labeller:
                         self._queue.settle(job.camera, Fate.FAILED)
 
     def _prepared(self, camera: int, frame: Frame, config: NodeConfig) -> _Job | None:
-        """A frame that is worth the network; None when it was settled otherwise."""
+        """Return a frame that is worth the network; None when it was settled otherwise."""
         wanted = self._cameras[camera].wanted()
         stamp, now = conversions.stamp_ns(frame.message.header), self._clock.now().nanoseconds
         fate = None
@@ -184,7 +184,7 @@ class Labeller:
         job.seconds |= result.seconds | {"publish": time.perf_counter() - started, "end_to_end": latency}
 
     def _publish_rest(self, job: _Job, result: Segmentation, segmenter: Segmenter, batch_size: int) -> None:
-        """Each output only if somebody listens."""
+        """Publish each output only if somebody listens."""
         started = time.perf_counter()
         publishers, header, wanted = self._cameras[job.camera].publishers, job.message.header, job.wanted
         self._relay_camera_info(job.camera, wanted, job.message, result.labels.shape)
@@ -240,7 +240,7 @@ class Labeller:
         message: Image | CompressedImage,
         size: tuple[int, ...] | None = None,
     ) -> None:
-        """The camera's calibration with the frame's header, for a label of ``size`` (height and width)."""
+        """Publish the camera's calibration with the frame's header, for a label of ``size`` (H, W)."""
         info = self._cameras[camera].info
         if info is None or not wanted.camera_info:
             return
@@ -265,7 +265,7 @@ class Labeller:
 
 
 def ids_of(shown: Iterable[str], classes: Sequence[LabelClass]) -> tuple[int, ...] | None:
-    """Ids of the classes with these names; None for all.
+    """Return the ids of the classes with these names; None for all.
 
     Raises:
         ConfigError: a name is not that of a class.
@@ -281,7 +281,11 @@ def ids_of(shown: Iterable[str], classes: Sequence[LabelClass]) -> tuple[int, ..
 
 
 def load_segmenter(config: NodeConfig) -> Segmenter:
-    """The network of a config, warmed up. Raises SegmentationError with one line that says what is wrong."""
+    """Load the network of a config and warm it up.
+
+    Raises:
+        SegmentationError: in one line, what is wrong.
+    """
     with separate_blocks():
         segmenter = load(
             config.model, config.weights or None, config.device, config.precision, config.network_size

@@ -26,18 +26,22 @@ class BagPlan(NamedTuple):
 
 
 def use_own_graph() -> None:
-    """What is started from here on shares a graph of its own on this computer, unless the user chose one."""
+    """Let what is started from here on share a graph of its own, unless the user chose one."""
     os.environ.setdefault("ROS_DOMAIN_ID", str(random.randint(1, 101)))
     os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
 
 
 def names_in(text: str) -> tuple[str, ...]:
-    """Topics as the launch argument gives them: ``/a,/b`` or ``[/a, /b]``; nothing for an empty text."""
+    """Return topics as a launch argument gives them: ``/a,/b`` or ``[/a, /b]``; none for an empty text."""
     return tuple(name.strip(" '\"") for name in text.strip("[] ").split(",") if name.strip(" '\""))
 
 
 def checked_rate(text: str) -> str:
-    """The bag's speed as the launch argument gives it; raises ConfigError when it is not a number above 0."""
+    """Return the bag's speed as the launch argument gives it.
+
+    Raises:
+        ConfigError: it is not a number above 0.
+    """
     try:
         valid = 0 < float(text) < float("inf")
     except ValueError:
@@ -48,7 +52,7 @@ def checked_rate(text: str) -> str:
 
 
 def parameters_in(path: Path, node: str) -> dict[str, Any]:
-    """What a ROS parameter file holds for ``node`` (a full name, such as /segnet), by dotted name.
+    """Return what a ROS parameter file holds for ``node`` (a full name, such as /segnet), by dotted name.
 
     Raises:
         ConfigError: there is no such file, or it is not a parameter file.
@@ -71,7 +75,7 @@ def parameters_in(path: Path, node: str) -> dict[str, Any]:
 
 
 def cameras_in(topics: Mapping[str, str]) -> tuple[dict[str, str], ...]:
-    """The cameras among the topics of a bag: those that are recorded raw, and those recorded compressed.
+    """Return the cameras in a bag: those that are recorded raw, and those recorded compressed.
 
     Each maps the camera's topic, without ``/compressed``, to the recorded topic. Label images are no cameras.
     """
@@ -89,7 +93,7 @@ def cameras_in(topics: Mapping[str, str]) -> tuple[dict[str, str], ...]:
 def plan_bag(
     path: str, wanted: tuple[str, ...] = (), transport: str | None = None, show: bool = False
 ) -> BagPlan:
-    """How to label a bag.
+    """Decide how to label a bag.
 
     Args:
         path: bag folder or file.
@@ -125,7 +129,7 @@ def plan_bag(
 
 
 def default_cameras() -> tuple[str, ...]:
-    """The cameras that the node has when it is told none."""
+    """Return the cameras that the node has when it is told none."""
     return NodeConfig().cameras
 
 
@@ -134,7 +138,7 @@ def _is_camera(topic: str) -> bool:
 
 
 def _nodes(content: Mapping[str, Any], prefix: str) -> list[tuple[str, Any]]:
-    """Node names, or patterns, and their parameters; namespaces may be nested."""
+    """Return node names, or patterns, and their parameters; namespaces may be nested."""
     found: list[tuple[str, Any]] = []
     for key, value in content.items():
         name = f"{prefix}/{str(key).strip('/')}"
@@ -146,7 +150,7 @@ def _nodes(content: Mapping[str, Any], prefix: str) -> list[tuple[str, Any]]:
 
 
 def _matches(pattern: str, node: str) -> bool:
-    """ROS's wildcards: ``*`` for one part of a name, ``**`` for any number of parts."""
+    """Match as ROS's wildcards do: ``*`` for one part of a name, ``**`` for any number of parts."""
 
     def fits(parts: list[str], names: list[str]) -> bool:
         if not parts:

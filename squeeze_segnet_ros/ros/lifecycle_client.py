@@ -41,7 +41,11 @@ def wait_until_active(asking: Node, node: str) -> None:
 
 
 def drain(asking: Node, node: str) -> None:
-    """Deactivate the node if it is active; raises NoAnswer when it does not do so in time."""
+    """Deactivate the node if it is active.
+
+    Raises:
+        NoAnswer: it does not do so in time.
+    """
     state: Client = asking.create_client(GetState, f"{node}/get_state")
     change: Client = asking.create_client(ChangeState, f"{node}/change_state")
     for client in (state, change):
@@ -55,7 +59,7 @@ def drain(asking: Node, node: str) -> None:
 
 
 def _state(asking: Node, client: Client, seconds: float = float("inf")) -> int:
-    """The node's state, asked for repeatedly: an answer can be lost while the two discover each other."""
+    """Ask for the node's state repeatedly: an answer can be lost while the two discover each other."""
     deadline = time.monotonic() + seconds
     while True:
         try:

@@ -36,7 +36,7 @@ class Pixels(NamedTuple):
 
 
 def pixels_of(message: Image | CompressedImage, max_pixels: int = MAX_PIXELS) -> Pixels:
-    """The pixels of a camera message, at most ``max_pixels`` of them.
+    """Return the pixels of a camera message, at most ``max_pixels`` of them.
 
     Raises:
         InvalidImageError: the message contradicts itself or cannot be decoded; says what would be right.
@@ -67,7 +67,7 @@ def _view(message: Image) -> np.ndarray:
 
 
 def _converted(message: Image) -> np.ndarray:
-    """Encodings that need arithmetic: 16 bits, Bayer, YUV; through cv_bridge."""
+    """Convert encodings that need arithmetic, 16 bits, Bayer, YUV, through cv_bridge."""
     # As Python writes it: a name with line breaks would make lines of its own in a log.
     what = f"{message.width}x{message.height} image with encoding {message.encoding[:32]!r}"
     try:
@@ -89,7 +89,7 @@ def _converted(message: Image) -> np.ndarray:
 
 
 def image_message(header: Header, pixels: np.ndarray, encoding: str) -> Image:
-    """uint8 (H, W) or (H, W, C) as an Image."""
+    """Return uint8 (H, W) or (H, W, C) as an Image."""
     message = Image(header=header, height=pixels.shape[0], width=pixels.shape[1], encoding=encoding)
     message.step = pixels.nbytes // pixels.shape[0]
     _fill(message, pixels)
@@ -97,7 +97,7 @@ def image_message(header: Header, pixels: np.ndarray, encoding: str) -> Image:
 
 
 def png_message(header: Header, labels: np.ndarray) -> CompressedImage:
-    """uint8 (H, W) as a lossless CompressedImage that image_transport can show."""
+    """Return uint8 (H, W) as a lossless CompressedImage that image_transport can show."""
     # Label images are long runs of equal bytes: the fastest setting already makes them small.
     _, data = cv2.imencode(".png", labels, [cv2.IMWRITE_PNG_COMPRESSION, 1])
     message = CompressedImage(header=header, format="mono8; png compressed mono8")
@@ -106,7 +106,7 @@ def png_message(header: Header, labels: np.ndarray) -> CompressedImage:
 
 
 def label_info_message(stamp: Time, classes: Iterable[LabelClass], min_confidence: float) -> LabelInfo:
-    """Names of the ids in the label images."""
+    """Return the names of the ids in the label images."""
     message = LabelInfo(threshold=float(min_confidence))
     message.header.stamp = stamp
     message.class_map = [VisionClass(class_id=label.id, class_name=label.name) for label in classes]
@@ -114,7 +114,7 @@ def label_info_message(stamp: Time, classes: Iterable[LabelClass], min_confidenc
 
 
 def camera_info_message(header: Header, info: CameraInfo, width: int, height: int) -> CameraInfo:
-    """The camera's own calibration with ``header``, scaled when it was made for another size."""
+    """Return the camera's own calibration with ``header``, scaled when it was made for another size."""
     message = copy.copy(info)
     message.header = header
     if not info.width or not info.height or (info.width, info.height) == (width, height):
@@ -127,13 +127,13 @@ def camera_info_message(header: Header, info: CameraInfo, width: int, height: in
 
 
 def class_pixels(labels: np.ndarray) -> np.ndarray:
-    """How many pixels have each of the 256 label values: int64 (256,)."""
+    """Return how many pixels have each of the 256 label values: int64 (256,)."""
     # Ten times as fast as numpy.bincount, which first widens every pixel to eight bytes.
     return cv2.calcHist([labels], [0], None, [256], [0, 256]).ravel().astype(np.int64)
 
 
 def stamp_ns(header: Header) -> int:
-    """The stamp of a header in nanoseconds."""
+    """Return the stamp of a header in nanoseconds."""
     return int(header.stamp.sec) * 10**9 + int(header.stamp.nanosec)
 
 

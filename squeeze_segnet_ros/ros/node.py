@@ -98,11 +98,11 @@ class SegnetNode(LifecycleNode):
         return self._transition(self._clean_up)
 
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """As deactivate and cleanup, within the time that a signal leaves."""
+        """Do as deactivate and cleanup, within the time that a signal leaves."""
         return self._transition(self.finish)
 
     def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Back to unconfigured; the trouble that led here stays on /diagnostics."""
+        """Go back to unconfigured; the trouble that led here stays on /diagnostics."""
         trouble, result = self.trouble, self._transition(self._clean_up)
         self.trouble = self.trouble or trouble
         return result

@@ -36,13 +36,13 @@ def declare(node: Node) -> NodeConfig:
 
 
 def overrides(node: Node) -> dict[str, Parameter]:
-    """The parameters that were given to a node from outside, by name, whether it knows them or not."""
+    """Return the parameters that were given to a node from outside, by name, whether it knows them or not."""
     # rclpy has no public way to ask for the names that were never declared.
     return dict(node._parameter_overrides)
 
 
 def describe(setting: Setting) -> ParameterDescriptor:
-    """What ``ros2 param describe`` shows."""
+    """Return what ``ros2 param describe`` shows."""
     constraints = [f"may be set {setting.change.value}"]
     if setting.choices:
         constraints.append(f"one of {', '.join(setting.choices)}")
@@ -65,14 +65,18 @@ def describe(setting: Setting) -> ParameterDescriptor:
 
 
 def changed(config: NodeConfig, given: Iterable[Parameter]) -> tuple[NodeConfig, list[Setting]]:
-    """The config with new values, and those of our parameters whose value differs. Raises ConfigError."""
+    """Return the config with new values, and those of our parameters whose value differs.
+
+    Raises:
+        ConfigError: a new value is wrong.
+    """
     new = config.replaced({item.name: item.value for item in given if item.name in _names()})
     before, after = config.values(), new.values()
     return new, [setting for setting in settings() if before[setting.name] != after[setting.name]]
 
 
 def complaints_about_unknown(given: Iterable[str]) -> list[str]:
-    """One line for each name, given for our node, that is no parameter of it."""
+    """Return one line for each name, given for our node, that is no parameter of it."""
     lines = []
     for name in given:
         if name in _names() or name in _RCLPY_NAMES or name.startswith(_RCLPY_PREFIXES):

@@ -86,7 +86,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _stop_on_signals(stop: threading.Event, loading: threading.Event) -> None:
-    """SIGINT and SIGTERM set ``stop``; a process that is still there 1.8 s later ends without further ado.
+    """Let SIGINT and SIGTERM set ``stop``; a process that is still there 1.8 s later ends at once.
 
     While ``loading`` is set it ends at once: loading cannot be interrupted, and no frame waits for its label.
     """

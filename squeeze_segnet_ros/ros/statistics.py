@@ -23,13 +23,13 @@ class RateMeter:
         self._lock = threading.Lock()
 
     def tick(self) -> None:
-        """One event happened now."""
+        """Count an event that happened now."""
         with self._lock:
             self._events.append(self._clock())
             self._forget()
 
     def rate(self) -> float:
-        """Events per second, in Hz."""
+        """Return events per second, in Hz."""
         with self._lock:
             self._forget()
             # A meter younger than its window has not seen a whole one yet.
@@ -50,13 +50,13 @@ class StageTimes:
         self._lock = threading.Lock()
 
     def add(self, seconds: Mapping[str, float]) -> None:
-        """The durations of one frame, by stage."""
+        """Add the durations of one frame, by stage."""
         with self._lock:
             for stage, value in seconds.items():
                 self._times[stage].append(value)
 
     def percentiles(self) -> dict[str, tuple[float, ...]]:
-        """By stage: the percentiles of ``PERCENTILES``, in seconds."""
+        """Return the percentiles of ``PERCENTILES`` by stage, in seconds."""
         with self._lock:
             taken = {stage: np.fromiter(times, float) for stage, times in self._times.items()}
         return {stage: tuple(np.percentile(times, PERCENTILES).tolist()) for stage, times in taken.items()}

@@ -33,7 +33,7 @@ PAPER_CLASS_AVERAGE = {"Squeeze-SegNet": 0.667, "SegNet": 0.65, "ENet": 0.68}
 
 
 def evaluate(segmenter: Segmenter, data: LabelledImages, output: Path) -> dict[str, Any]:
-    """Scores ``segmenter`` over ``data``, draws into ``output``, and returns what scores.json holds."""
+    """Score ``segmenter`` over ``data``, draw into ``output``, and return what scores.json holds."""
     num_classes = len(segmenter.label_set)
     counts = np.zeros((num_classes, num_classes + 1), np.int64)
     boundary = BoundaryCounts(*np.zeros((4, num_classes)))
@@ -71,7 +71,7 @@ def _or_none(value: float) -> float | None:
 
 
 def markdown_table(report: dict[str, Any], label_set: LabelSet) -> str:
-    """The scores beside the paper's Table 1, as Markdown."""
+    """Return the scores beside the paper's Table 1, as Markdown."""
     title = (
         f"{report['model']} on {report['images']} images of CamVid {report['split']}, {report['precision']}"
     )
@@ -128,7 +128,7 @@ def _draw_frames(segmenter: Segmenter, data: LabelledImages, chosen: list[int], 
 def count_split(
     network: nn.Module, data: LabelledImages, device: torch.device, autocast: AbstractContextManager[Any]
 ) -> np.ndarray:
-    """The confusion matrix of a network in training over a split: int64 (K, K + 1)."""
+    """Return the confusion matrix of a network in training over a split: int64 (K, K + 1)."""
     network.eval()
     counts = np.zeros((len(CAMVID), len(CAMVID) + 1), np.int64)
     batch = 4

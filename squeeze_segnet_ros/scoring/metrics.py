@@ -11,7 +11,7 @@ from squeeze_segnet_ros.classes import UNLABELLED
 
 
 def confusion_matrix(predicted: np.ndarray, truth: np.ndarray, num_classes: int) -> np.ndarray:
-    """Counts pixels by true class (row) and predicted class (column).
+    """Count pixels by true class (row) and predicted class (column).
 
     Args:
         predicted: uint8, any shape; a pixel left unlabelled (255) counts against its true class.
@@ -39,7 +39,7 @@ class Scores:
 
 
 def scores(counts: np.ndarray) -> Scores:
-    """Scores from a confusion matrix (K, K + 1); classes without true pixels are left out of the means."""
+    """Return scores of a confusion matrix (K, K + 1); classes without true pixels do not count in means."""
     true_positives = counts.diagonal().astype(np.float64)
     truth = counts.sum(1)
     predicted = counts.sum(0)[:-1]
@@ -78,10 +78,12 @@ class BoundaryCounts:
 def boundary_counts(
     predicted: np.ndarray, truth: np.ndarray, num_classes: int, tolerance: float = 0.0075
 ) -> BoundaryCounts:
-    """Counts class boundary pixels of one image that have a counterpart within a distance.
+    """Count class boundary pixels of one image that have a counterpart within a distance.
 
     Args:
-        predicted, truth: uint8 (H, W); pixels whose truth is 255 belong to no boundary.
+        predicted: class ids, uint8 (H, W).
+        truth: class ids, uint8 (H, W); pixels of 255 belong to no boundary.
+        num_classes: ids from here on are not counted.
         tolerance: the distance, as a share of the image's diagonal (0.75 % as in 1511.00561, section 4.1).
     """
     scored = truth != UNLABELLED
@@ -98,14 +100,14 @@ def boundary_counts(
 
 
 def _inner_boundary(mask: np.ndarray) -> np.ndarray:
-    """Pixels of ``mask`` with a 4-neighbor outside it; the image's border is no boundary."""
+    """Return the pixels of ``mask`` with a 4-neighbor outside it; the image's border is no boundary."""
     cross = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))
     inside = cv2.erode(mask.astype(np.uint8), cross, borderType=cv2.BORDER_REPLICATE).astype(bool)
     return mask & ~inside
 
 
 def boundary_f1(counts: BoundaryCounts) -> float:
-    """Mean over the classes of the harmonic mean of boundary precision and recall, in 0..1."""
+    """Return the mean over classes of the harmonic mean of boundary precision and recall, in 0..1."""
     with np.errstate(divide="ignore", invalid="ignore"):
         precision = counts.predicted_hits / counts.predicted
         recall = counts.truth_hits / counts.truth

@@ -18,7 +18,7 @@ from squeeze_segnet_ros.training.run_folder import command_line, git_revision
 
 
 def average(paths: Sequence[Path]) -> tuple[nn.Module, weights.WeightsMetadata]:
-    """The network whose parameters and buffers are the mean of those in the files, and what it is.
+    """Return the network whose parameters and buffers are the mean of those in the files, and what it is.
 
     Counters are the first file's. The metadata's figures are empty: those of the files are not those of
     their mean.

@@ -123,7 +123,7 @@ class TrainConfig:
 
     @classmethod
     def from_yaml(cls, path: Path) -> TrainConfig:
-        """Reads a configuration.
+        """Read a configuration.
 
         Raises:
             ConfigError: no such file, not YAML, or a key or a value that does not exist.

@@ -21,7 +21,12 @@ class Teacher:
     """A trained network that sees the student's images, and says how far the student is from it."""
 
     def __init__(self, config: DistillationConfig, student: nn.Module, device: torch.device) -> None:
-        """Raises ConfigError for joints that do not fit, and what loading weights raises."""
+        """Load the teacher and join it to the student.
+
+        Raises:
+            ConfigError: joints do not fit.
+            WeightsError: the teacher's weights cannot be loaded.
+        """
         self.config = config
         self.student = student
         self.network = models.build(config.teacher, len(CAMVID))
@@ -51,7 +56,7 @@ class Teacher:
                 )
 
     def teach(self, network: nn.Module, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Runs the student on a batch beside the teacher.
+        """Run the student on a batch beside the teacher.
 
         Args:
             network: the student, or what wraps it.
@@ -73,10 +78,11 @@ class Teacher:
 
 
 def divergence(logits: Tensor, wanted: Tensor, temperature: float) -> Tensor:
-    """Mean over the pixels of the Kullback-Leibler divergence between softened class probabilities.
+    """Return the Kullback-Leibler divergence between softened class probabilities, its mean over pixels.
 
     Args:
-        logits, wanted: (N, K, H, W), the student's and the teacher's.
+        logits: the student's, (N, K, H, W).
+        wanted: the teacher's, (N, K, H, W).
         temperature: divides both; the result is multiplied by its square, which keeps its gradients' size.
     """
     ours, theirs = ((scores.float() / temperature).log_softmax(1) for scores in (logits, wanted))
@@ -85,7 +91,7 @@ def divergence(logits: Tensor, wanted: Tensor, temperature: float) -> Tensor:
 
 
 def feature_distance(ours: Tensor, theirs: Tensor) -> Tensor:
-    """Mean over the pixels of 1 minus the cosine between features (N, C, h, w), whatever their scale.
+    """Return 1 minus the cosine between features (N, C, h, w) of any scale, its mean over pixels.
 
     The teacher's are resized to the student's: the same stride gives a row or a column more or less.
     """
@@ -96,7 +102,7 @@ def feature_distance(ours: Tensor, theirs: Tensor) -> Tensor:
 def _run(
     network: nn.Module, images: Tensor, modules: nn.Module, names: Sequence[str]
 ) -> tuple[Tensor, dict[str, Tensor]]:
-    """What ``network`` gives, and what the named modules within gave on the way."""
+    """Return what ``network`` gives, and what the named modules within gave on the way."""
     with _outputs(modules, names) as outputs:
         return network(images), outputs
 

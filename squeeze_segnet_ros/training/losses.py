@@ -11,19 +11,20 @@ from squeeze_segnet_ros.training.config import LossConfig
 
 
 def class_weights(labels: Tensor, num_classes: int, config: LossConfig) -> Tensor:
-    """The weight of each class in the loss, from training labels uint8 (N, H, W): float32 (num_classes,)."""
+    """Return each class's weight in the loss, float32 (num_classes,), of training labels uint8 (N, H, W)."""
     if config.class_weights == "inverse_log":
         return inverse_log_weights(labels, num_classes)
     return median_frequency_weights(labels, num_classes, config.class_weight_power)
 
 
 def median_frequency_weights(labels: Tensor, num_classes: int, power: float = 1.0) -> Tensor:
-    """Median frequency balancing (Eigen and Fergus, as in 1511.00561, section 4).
+    """Balance by median frequency (Eigen and Fergus, as in 1511.00561, section 4).
 
     The frequency of a class is its number of pixels over the number of pixels of the images that show it.
 
     Args:
         labels: uint8 (N, H, W), 255 is not counted.
+        num_classes: number of classes.
         power: 1 gives the median frequency over each frequency, 0.5 its square root, 0 ones.
 
     Returns:
@@ -40,10 +41,11 @@ def median_frequency_weights(labels: Tensor, num_classes: int, power: float = 1.
 
 
 def inverse_log_weights(labels: Tensor, num_classes: int, c: float = 1.02) -> Tensor:
-    """ENet's class weights (1606.02147, section 5.2): 1 / ln(c + p), p the class's share of the pixels.
+    """Return ENet's class weights (1606.02147, section 5.2): 1 / ln(c + p), p a class's share of pixels.
 
     Args:
         labels: uint8 (N, H, W), 255 is not counted.
+        num_classes: number of classes.
         c: bounds the weights, to 1 / ln(c) from above.
 
     Returns:
@@ -54,7 +56,7 @@ def inverse_log_weights(labels: Tensor, num_classes: int, c: float = 1.02) -> Te
 
 
 def segmentation_loss(logits: Tensor, labels: Tensor, weights: Tensor, config: LossConfig) -> Tensor:
-    """Weighted cross entropy, plus ``dice_weight`` times a soft Dice loss over the classes in the batch.
+    """Return weighted cross entropy, plus ``dice_weight`` times soft Dice over the classes in the batch.
 
     Below a ``hardest_share`` of 1 only that share of the labelled pixels counts in the cross entropy, those
     where it is highest before weighting (online hard example mining, arXiv 1604.03540).
@@ -63,6 +65,7 @@ def segmentation_loss(logits: Tensor, labels: Tensor, weights: Tensor, config: L
         logits: (N, K, H, W); computed in fp32.
         labels: uint8 (N, H, W); pixels of 255 do not count.
         weights: float (K,), of each class.
+        config: which parts the loss has.
     """
     logits = logits.float()
     target = labels.long()
@@ -90,7 +93,7 @@ def _hardest_cross_entropy(logits: Tensor, target: Tensor, weights: Tensor, conf
 
 
 def soft_dice_loss(logits: Tensor, target: Tensor) -> Tensor:
-    """1 minus the mean soft Dice coefficient of the classes that occur in ``target``: int64 (N, H, W)."""
+    """Return 1 minus the mean soft Dice coefficient of the classes in ``target``, int64 (N, H, W)."""
     num_classes = logits.shape[1]
     scored = target != UNLABELLED
     probability = logits.softmax(1).permute(1, 0, 2, 3).reshape(num_classes, -1)[:, scored.flatten()]

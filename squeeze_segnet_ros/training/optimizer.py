@@ -34,25 +34,25 @@ class Optimizers:
         return [group for each in self._optimizers.values() for group in each.param_groups]
 
     def zero_grad(self) -> None:
-        """Forgets the gradients."""
+        """Forget the gradients."""
         for optimizer in self._optimizers.values():
             optimizer.zero_grad()
         for kernel, _ in self._kernels:
             kernel.grad = None
 
     def step(self) -> None:
-        """Changes the parameters by their gradients; one without a gradient stays."""
+        """Change the parameters by their gradients; one without a gradient stays."""
         for kernel, matrix in self._kernels:
             matrix.grad = None if kernel.grad is None else _as_matrix(kernel.grad, like=kernel)
         for optimizer in self._optimizers.values():
             optimizer.step()
 
     def state_dict(self) -> dict[str, Any]:
-        """The state of each optimizer by its name."""
+        """Return the state of each optimizer by its name."""
         return {name: optimizer.state_dict() for name, optimizer in self._optimizers.items()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Takes over the momenta of what :meth:`state_dict` gave; the options stay as configured.
+        """Take over the momenta of what :meth:`state_dict` gave; the options stay as configured.
 
         Raises:
             ConfigError: the state is that of other optimizers.
@@ -71,14 +71,14 @@ class Optimizers:
 
 
 def _as_matrix(tensor: Tensor, like: Tensor) -> Tensor:
-    """(O, I, h, w) as (O, I * h * w), the elements of a row in the order in which ``like`` holds them."""
+    """View (O, I, h, w) as (O, I * h * w), a row's elements in the order in which ``like`` holds them."""
     if not like.is_contiguous():
         tensor = tensor.permute(0, 2, 3, 1)
     return tensor.reshape(len(tensor), -1)
 
 
 def make_optimizer(network: nn.Module, config: OptimizerConfig, pretrained: Collection[str]) -> Optimizers:
-    """The optimizer of a run; parameters named in ``pretrained`` have their own ``lr_factor``.
+    """Return the optimizer of a run; parameters named in ``pretrained`` have their own ``lr_factor``.
 
     Biases and norms have no weight decay. Muon (https://kellerjordan.github.io/posts/muon) steps the kernels
     inside the network, AdamW all others: biases, norms, the first convolution and the last. Muon's steps are
@@ -124,7 +124,7 @@ def make_optimizer(network: nn.Module, config: OptimizerConfig, pretrained: Coll
 
 
 def _kernels_inside(network: nn.Module) -> set[str]:
-    """Names of the kernels of all convolutions but the first and the last."""
+    """Return the names of the kernels of all convolutions but the first and the last."""
     names = [
         f"{name}.weight"
         for name, module in network.named_modules()

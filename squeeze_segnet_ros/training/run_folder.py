@@ -8,13 +8,13 @@ from pathlib import Path
 
 
 def command_line() -> str:
-    """How this program was called, without the folders of absolute paths: those are nobody's business."""
+    """Return how this program was called, without the folders of absolute paths: nobody's business."""
     words = [f".../{Path(word).name}" if Path(word).is_absolute() else word for word in sys.argv[1:]]
     return " ".join(["python -m squeeze_segnet_ros", *words])
 
 
 def git_revision() -> str:
-    """The commit that the code was run from, with ``+`` for local changes; empty outside a repository."""
+    """Return the commit that the code was run from, ``+`` for local changes; empty outside a repository."""
     here = Path(__file__).parent
     try:
         command = ["git", "describe", "--always", "--dirty=+", "--abbrev=12", "--exclude=*"]

@@ -47,7 +47,7 @@ from squeeze_segnet_ros.training.run_folder import command_line, git_revision
 
 @contextmanager
 def process_group(device: str) -> Iterator[torch.device]:
-    """The device of this process; joins the group when ``torchrun`` started it."""
+    """Join the group when ``torchrun`` started this process, and yield its device."""
     if "RANK" not in os.environ:
         yield choose_device(device)
         return
@@ -63,7 +63,7 @@ def process_group(device: str) -> Iterator[torch.device]:
 
 
 def _share_of_process(config: TrainConfig, processes: int, with_extra_data: bool) -> tuple[int, int]:
-    """Images of a batch that one process draws, and how many of them from ``--extra-data``.
+    """Return how many images of a batch one process draws, and how many from ``--extra-data``.
 
     Raises:
         ConfigError: the batch cannot be divided, or too small a part of it is left to hold extra images.
@@ -122,7 +122,7 @@ class Trainer:
         self._interrupted = False
 
     def start(self, encoder: Path | None, start_from: Path | None) -> None:
-        """Begins a new run from fresh, ImageNet or earlier weights."""
+        """Begin a new run from fresh, ImageNet or earlier weights."""
         if encoder:
             report = encoder_weights.load(self.network, encoder)
             self.pretrained = report.taken
@@ -150,7 +150,7 @@ class Trainer:
         return plain
 
     def resume(self) -> None:
-        """Goes on from the checkpoint of the run's folder; a changed configuration is recorded and said."""
+        """Go on from the checkpoint of the run's folder; a changed configuration is recorded and said."""
         path = self.output / "checkpoint.pt"
         if not path.is_file():
             raise WeightsError(f"no checkpoint at {path}: start without --resume")
@@ -184,7 +184,7 @@ class Trainer:
             print(f"the configuration is not the one of the steps before: recorded in {self.output / name}")
 
     def save_checkpoint(self) -> None:
-        """Writes all that :meth:`resume` needs; the file is replaced in one go."""
+        """Write all that :meth:`resume` needs; the file is replaced in one go."""
         partial = self.output / "checkpoint.pt.partial"
         torch.save(
             {
@@ -203,7 +203,7 @@ class Trainer:
         partial.replace(self.output / "checkpoint.pt")
 
     def train(self) -> bool:
-        """Trains to the last step; False when Ctrl-C or SIGTERM ended it early (after a checkpoint)."""
+        """Train to the last step; False when Ctrl-C or SIGTERM ended it early (after a checkpoint)."""
         step_network: nn.Module = self.network
         if self.world_size > 1:
             step_network = nn.parallel.DistributedDataParallel(self.network)
@@ -251,7 +251,7 @@ class Trainer:
         return loss.item()
 
     def _batch(self) -> tuple[Tensor, Tensor]:
-        """A batch of this process: normalized float (N, 3, h, w) and labels uint8 (N, h, w)."""
+        """Return a batch of this process: normalized float (N, 3, h, w) and labels uint8 (N, h, w)."""
         parts = [self.crops.draw(self.batch_size - self.extra_size, self.generator)]
         if self.extra_crops:
             parts.append(self.extra_crops.draw(self.extra_size, self.generator))
@@ -261,7 +261,7 @@ class Trainer:
         return images, torch.cat([p[1] for p in parts])
 
     def _schedule(self) -> float:
-        """The share of the full learning rate at this step, in 0..1."""
+        """Return the share of the full learning rate at this step, in 0..1."""
         schedule = self.config.schedule
         if self.step < schedule.warmup_steps:
             return (self.step + 1) / schedule.warmup_steps
@@ -290,7 +290,7 @@ class Trainer:
                     average.copy_(current)
 
     def _evaluate(self, loss: float) -> None:
-        """Scores the averaged network on the validation split, logs, and keeps the best (rank 0 only)."""
+        """Score the averaged network on the validation split, log, and keep the best (rank 0 only)."""
         if self.rank == 0:
             result = scores(count_split(self.average, self.val_data, self.device, self._autocast()))
             row = {
@@ -360,7 +360,7 @@ class Trainer:
 
 
 def draw_learning_curve(log: Path, picture: Path) -> None:
-    """Draws the columns of a run's ``log.csv``; does nothing where matplotlib is missing."""
+    """Draw the columns of a run's ``log.csv``; do nothing where matplotlib is missing."""
     try:
         from matplotlib.figure import Figure
     except ImportError:
@@ -378,7 +378,7 @@ def draw_learning_curve(log: Path, picture: Path) -> None:
 
 
 def _plain(value: Any) -> Any:
-    """The same value in types that YAML has."""
+    """Return the same value in types that YAML has."""
     if isinstance(value, dict):
         return {key: _plain(item) for key, item in value.items()}
     return [_plain(item) for item in value] if isinstance(value, (list, tuple)) else value

@@ -33,7 +33,7 @@ def write(path: Path, title: str, cells: Sequence[Cell], classes: Sequence[Label
 
 
 def compose(title: str, cells: Sequence[Cell], classes: Sequence[LabelClass]) -> np.ndarray:
-    """The picture: uint8 (H, W, 3) RGB."""
+    """Compose the picture, uint8 (H, W, 3) RGB."""
     heights = [round(WIDTH * cell.image.shape[0] / cell.image.shape[1]) for cell in cells]
     height = max(heights)
     columns = min(COLUMNS, len(cells))
@@ -59,7 +59,7 @@ def compose(title: str, cells: Sequence[Cell], classes: Sequence[LabelClass]) ->
 
 
 def _legend(classes: Sequence[LabelClass], width: int) -> np.ndarray:
-    """Color and name of each class in as many rows as it takes."""
+    """Return color and name of each class in as many rows as it takes."""
     box, space = 24, 26
     places, x, row = [], 0, 0
     for label in classes:

@@ -28,7 +28,7 @@ STEP = 10**8
 
 
 def picture(seed: int, height: int = 48, width: int = 64) -> np.ndarray:
-    """A smooth color image with some detail: uint8 (height, width, 3)."""
+    """Return a smooth color image with some detail: uint8 (height, width, 3)."""
     y, x = np.mgrid[:height, :width]
     channels = [127 + 120 * np.sin((x * (k + 1) + y * (3 - k)) / 23 + seed) for k in range(3)]
     return np.stack(channels, -1).astype(np.uint8)
@@ -45,7 +45,7 @@ def write_bag(path: Path, frames: int = 12, storage: str = "mcap", format: str =
 
 
 def write_big_bag(path: Path, storage: str = "mcap") -> Path:
-    """A bag of 60 incompressible frames, 5 MB: several chunks of an mcap file."""
+    """Write a bag of 60 incompressible frames, 5 MB: several chunks of an mcap file."""
     noise = np.random.default_rng(0).integers(0, 256, (60, 150, 200, 3), np.uint8)
     with BagWriter(path, storage=storage) as bag:
         for index, image in enumerate(noise):
@@ -54,7 +54,7 @@ def write_big_bag(path: Path, storage: str = "mcap") -> Path:
 
 
 def cut(source: Path, target: Path, share: float) -> Path:
-    """The first ``share`` of a file."""
+    """Cut a file after its first ``share``."""
     content = source.read_bytes()
     target.write_bytes(content[: int(len(content) * share)])
     return target
@@ -66,7 +66,7 @@ def storage_file(bag: Path) -> Path:
 
 
 def error_line(path: Path | str) -> str:
-    """The text of the error that opening and reading ``path`` ends in."""
+    """Return the text of the error that opening and reading ``path`` ends in."""
     with pytest.raises(BagError) as caught, open_bag(path) as bag:
         list(bag.messages())
     text = str(caught.value)
@@ -355,7 +355,7 @@ def write_type(path: Path, type: str) -> None:
 
 @pytest.fixture
 def camvid(tmp_path: Path) -> Path:
-    """A folder like CamVid's with three frames, one of them as webp, and void as 11."""
+    """Return a folder like CamVid's with three frames, one of them as webp, and void as 11."""
     root = tmp_path / "camvid"
     for folder in ("test", "testannot"):
         (root / folder).mkdir(parents=True)

@@ -59,7 +59,7 @@ class Spread:
 
     @classmethod
     def of(cls, values: Sequence[float]) -> Spread:
-        """The spread of at least two values."""
+        """Return the spread of at least two values."""
         low, median, high = statistics.quantiles(values, n=4, method="inclusive")
         return cls(median, low, high)
 
@@ -85,7 +85,7 @@ class NetworkResult:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declares the command's arguments."""
+    """Declare the command's arguments."""
     parser.add_argument("--models", nargs="+", default=["all"], metavar="NAME", help="networks [all]")
     parser.add_argument("--device", default="auto", help="cpu, cuda or cuda:N [a GPU if there is one]")
     parser.add_argument("--precision", default="fp32", help="auto, fp32, bf16 or fp16 [fp32]")
@@ -116,7 +116,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Runs the command."""
+    """Run the command."""
     if args.only != "engines":
         _compare_networks(args)
     if args.only != "networks":
@@ -189,7 +189,7 @@ def _chosen(arguments: Sequence[str]) -> tuple[str, ...]:
 
 
 def _parse_size(text: str) -> tuple[int, int]:
-    """``480x360`` -> (360, 480)."""
+    """Turn ``480x360`` into (360, 480)."""
     numbers = text.split("x")
     if len(numbers) != 2 or not all(map(str.isdecimal, numbers)) or min(map(int, numbers)) < MIN_SIZE:
         raise ConfigError(
@@ -199,7 +199,7 @@ def _parse_size(text: str) -> tuple[int, int]:
 
 
 def _parse_case(text: str) -> tuple[int, int, int]:
-    """``480x360x4`` -> (360, 480, 4)."""
+    """Turn ``480x360x4`` into (360, 480, 4)."""
     numbers = text.split("x")
     if len(numbers) != 3 or not all(map(str.isdecimal, numbers)):
         raise ConfigError(f"--engine-cases has '{text}': give width x height x batch, such as 480x360x4")
@@ -214,7 +214,7 @@ def _parse_case(text: str) -> tuple[int, int, int]:
 def compare(
     names: Sequence[str], size: tuple[int, int], device: torch.device, precision: str, rounds: int
 ) -> list[NetworkResult]:
-    """Measures the networks ``names`` on an image of ``size`` (H, W), in ``rounds`` of one run each."""
+    """Measure the networks ``names`` on an image of ``size`` (H, W), in ``rounds`` of one run each."""
     memory = {
         name: _peak_megabytes(name, size, device, precision) for name in tqdm(names, "memory", leave=False)
     }
@@ -241,7 +241,7 @@ def compare(
 
 
 def gflop(name: str, size: tuple[int, int]) -> float:
-    """Arithmetic of a network on one image of ``size`` (H, W) in 10**9 operations, an addition being one."""
+    """Return a network's arithmetic on an image of ``size`` (H, W), in 10**9 additions or products."""
     return work(name, 1, size).flop / 1e9
 
 
@@ -253,7 +253,7 @@ def _released_figures(name: str) -> dict[str, dict[str, float]]:
 
 
 def _ready(name: str, size: tuple[int, int], device: torch.device, precision: str) -> Callable[[], None]:
-    """A function that runs the network once, to the end."""
+    """Return a function that runs the network once, to the end."""
     network, image = _network_and_image(name, size, device, precision)
 
     @torch.inference_mode()
@@ -277,7 +277,7 @@ def _network_and_image(
 
 
 def _take_turns(runs: dict[str, Callable[[], None]], rounds: int) -> dict[str, list[float]]:
-    """Seconds of each run; the warm-up rounds are thrown away, and each round starts with another network."""
+    """Return each run's seconds; warm-up rounds are thrown away, each round starts with another network."""
     seconds: dict[str, list[float]] = {name: [] for name in runs}
     order = list(runs)
     for i in tqdm(range(WARM_UP_ROUNDS + rounds), "time", unit="round", leave=False):
@@ -306,7 +306,7 @@ def _peak_megabytes(name: str, size: tuple[int, int], device: torch.device, prec
 
 
 def _peak_megabytes_of_process(name: str, size: tuple[int, int], precision: str) -> float | None:
-    """How far this process's resident memory rises above its level before the network, in 10**6 bytes."""
+    """Return how far resident memory rises above its level before the network, in 10**6 bytes."""
     cpu = torch.device("cpu")
     # So that the libraries behind a convolution are loaded before the count begins.
     functional.conv2d(torch.zeros(1, 8, 8, 8), torch.zeros(8, 8, 3, 3))
@@ -322,7 +322,7 @@ def _peak_megabytes_of_process(name: str, size: tuple[int, int], precision: str)
 
 
 def _give_back_freed_memory() -> None:
-    """Building leaves a heap behind that the C library keeps for later, and that no run needs."""
+    """Give back the heap that building leaves behind, which the C library keeps and no run needs."""
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
     if trim is not None:
         trim(0)
@@ -347,7 +347,7 @@ def _machine(device: torch.device) -> dict[str, Any]:
 
 
 def cpu_name() -> str:
-    """What the CPU calls itself."""
+    """Return what the CPU calls itself."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
@@ -357,7 +357,7 @@ def cpu_name() -> str:
 
 
 def markdown_table(results: Sequence[NetworkResult], report: dict[str, Any]) -> str:
-    """The comparison as Markdown, with the sizes of the paper's Table 2 beside the measured ones.
+    """Return the comparison as Markdown, with the sizes of the paper's Table 2 beside the measured ones.
 
     A CPU's milliseconds say little elsewhere: only a GPU's are shown.
     """
@@ -401,7 +401,7 @@ def markdown_table(results: Sequence[NetworkResult], report: dict[str, Any]) -> 
 
 
 def _best_figures(figures: dict[str, dict[str, float]]) -> tuple[str, dict[str, float]]:
-    """The test split's scores where there are any, else the validation split's."""
+    """Return the test split's scores where there are any, else the validation split's."""
     for split in ("test", "val"):
         if f"camvid/{split}" in figures:
             return split, figures[f"camvid/{split}"]

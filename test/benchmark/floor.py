@@ -43,7 +43,7 @@ class Rates:
 
 
 def work(name: str, batch: int, size: tuple[int, int]) -> Work:
-    """What network ``name`` needs for ``batch`` images of ``size`` (H, W); nothing is computed."""
+    """Return what network ``name`` needs for ``batch`` images of ``size`` (H, W); nothing is computed."""
     with torch.device("meta"):
         network = models.build(name, len(CAMVID)).eval()
         images = torch.empty(batch, 3, *size)
@@ -63,7 +63,7 @@ def work(name: str, batch: int, size: tuple[int, int]) -> Work:
 
 
 def measured_rates(device: torch.device, dtype: torch.dtype) -> Rates:
-    """The rates of a device, each the best of some tries, in ``dtype`` for the matrix product."""
+    """Return the rates of a device, each the best of some tries, in ``dtype`` for the matrix product."""
     n = _MATRIX_SIZE[device.type]
     a, b = (torch.randn(n, n, device=device).to(dtype) for _ in range(2))
     product = torch.empty_like(a)

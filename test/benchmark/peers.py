@@ -63,7 +63,7 @@ class Case:
         return f"{self.width}x{self.height} x {self.batch}"
 
     def images(self) -> np.ndarray:
-        """Smooth images, uint8 (N, H, W, 3)."""
+        """Return smooth images, uint8 (N, H, W, 3)."""
         coarse = torch.rand(self.batch, 3, 12, 16, generator=torch.Generator().manual_seed(0)) * 255
         images = F.interpolate(coarse, (self.height, self.width), mode="bicubic").clamp(0, 255)
         return images.permute(0, 2, 3, 1).to(torch.uint8).contiguous().numpy()
@@ -113,7 +113,7 @@ def _on_device(case: Case, network: nn.Module) -> Segment:
 
 
 def _onnx(case: Case, network: LabelsNetwork | None = None) -> str:
-    """A file with the network, or with ``network`` in its place, written by whoever needs it first."""
+    """Return a file with the network, or with ``network`` in its place, written by whoever needs it first."""
     if network is None:
         path = case.folder / "labels.onnx"
         network = labels_network(case.model, case.weights)
@@ -161,7 +161,7 @@ def _nearest_unpool(x: Tensor, _indices: None, output_size: tuple[int, int]) -> 
 
 
 def _openvino_nearest(case: Case, precision: str) -> Segment:
-    """What an unpooling that costs nothing would give; its labels are others."""
+    """Return what an unpooling that costs nothing would give; its labels are others."""
     network = labels_network(case.model, case.weights)
     pool = network.network.pool
     assert isinstance(pool, MaxPool)
@@ -264,7 +264,7 @@ MAX_CLASS_AVERAGE_CHANGE = 0.002
 def agreement(
     model: str, weights: Path, device: str, precision: str, data: LabelledImages, images: str
 ) -> Agreement:
-    """Compares the labels of ``data`` in ``precision`` with those in fp32; ``images`` says which they are."""
+    """Compare the labels of ``data`` in ``precision`` with those in fp32; ``images`` says which they are."""
     exact, rounded = (load(model, weights, device, each) for each in ("fp32", precision))
     classes = len(exact.label_set)
     counts = np.zeros((2, classes, classes + 1), np.int64)
@@ -279,13 +279,13 @@ def agreement(
 
 
 def missing(engine: Engine) -> str:
-    """What must be installed before an engine can run; empty when nothing."""
+    """Return what must be installed before an engine can run; empty when nothing."""
     absent = [package for package in engine.packages if importlib.util.find_spec(package) is None]
     return f"{', '.join(absent)} not installed" if absent else ""
 
 
 def measure(case: Case, engines: Sequence[Engine], seconds: float, min_rounds: int = 5) -> list[Measurement]:
-    """Lets the engines take turns for about ``seconds``; the first of them is the ratio's numerator."""
+    """Let the engines take turns for about ``seconds``; the first of them is the ratio's numerator."""
     troubles = {engine.name: missing(engine) for engine in engines}
     times: dict[str, list[float]] = {}
     labels: dict[str, np.ndarray] = {}
@@ -333,7 +333,7 @@ def measure(case: Case, engines: Sequence[Engine], seconds: float, min_rounds: i
 
 
 def _quartiles(values: Sequence[float]) -> list[float]:
-    """Median, first and third quartile; nothing for fewer than two values."""
+    """Return median, first and third quartile; nothing for fewer than two values."""
     if len(values) < 2:
         return []
     low, median, high = statistics.quantiles(values, n=4, method="inclusive")
@@ -341,7 +341,7 @@ def _quartiles(values: Sequence[float]) -> list[float]:
 
 
 def floors(case: Case, ours: Measurement, rates: Rates, dtype: torch.dtype) -> list[Measurement]:
-    """What no engine of ``dtype`` can be faster than on this device, as rows beside the engines'."""
+    """Return what no engine of ``dtype`` can be faster than on this device, as rows beside the engines'."""
     if not ours.milliseconds:
         return []
     needed = work(case.model, case.batch, (case.height, case.width))
@@ -396,7 +396,7 @@ class _Worker:
 
 
 def _serve(connection: Connection, case: Case, engine: str) -> None:
-    """The worker's loop: builds the engine, then answers until the pipe closes."""
+    """Loop in the worker: build the engine, then answer until the pipe closes."""
     # Its output would tear the progress bar apart.
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
@@ -425,7 +425,7 @@ def _serve(connection: Connection, case: Case, engine: str) -> None:
 
 
 def _peak_megabytes(device: str) -> float:
-    """Peak memory so far in 10**6 bytes: of the GPU, or of this process."""
+    """Return peak memory so far in 10**6 bytes: of the GPU, or of this process."""
     if device != "cpu":
         return torch.cuda.max_memory_reserved(device) / 1e6
     for line in Path("/proc/self/status").read_text().splitlines():
@@ -435,7 +435,7 @@ def _peak_megabytes(device: str) -> float:
 
 
 def _forget_peak() -> None:
-    """Building an engine may take more memory than running it."""
+    """Forget the peak so far: building an engine may take more memory than running it."""
     gc.collect()
     with contextlib.suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5")  # see proc(5)
@@ -447,7 +447,7 @@ def report(
     output: Path,
     agreed: Agreement | None = None,
 ) -> str:
-    """Writes ``engines.json``, ``engines.md`` and the picture ``engines.png``; returns the Markdown."""
+    """Write ``engines.json``, ``engines.md`` and the picture ``engines.png``; return the Markdown."""
     output.mkdir(parents=True, exist_ok=True)
     content = machine | {
         "measurements": [asdict(m) for m in measurements],
@@ -461,7 +461,7 @@ def report(
 
 
 def targets_table(measurements: Sequence[Measurement], agreed: Agreement | None) -> str:
-    """What was to be reached, and what was; a line for each peer that ran, and for the agreement."""
+    """Return what was to be reached, and what was; a line for each peer that ran, and for the agreement."""
     rows = [
         f"| our time / {target.peer} | {m.ratio[0]:.2f} ({m.ratio[1]:.2f}-{m.ratio[2]:.2f}) "
         f"| {target.must:.2f} | {target.goal:.2f} |"
@@ -484,7 +484,7 @@ def targets_table(measurements: Sequence[Measurement], agreed: Agreement | None)
 
 
 def markdown_table(measurements: Sequence[Measurement], machine: dict[str, Any]) -> str:
-    """One table for each case. A CPU's milliseconds say little elsewhere: only a GPU's are shown."""
+    """Return a table for each case. A CPU's milliseconds say little elsewhere: only a GPU's are shown."""
     lines = []
     absolute = machine["device"] != "cpu"
     for case in dict.fromkeys(m.case for m in measurements):
@@ -518,7 +518,7 @@ def markdown_table(measurements: Sequence[Measurement], machine: dict[str, Any])
 
 
 def draw(measurements: Sequence[Measurement], machine: dict[str, Any], path: Path) -> None:
-    """A bar for each engine, one panel for each case; nothing where matplotlib is not installed."""
+    """Draw a bar for each engine, one panel for each case; nothing where matplotlib is not installed."""
     if importlib.util.find_spec("matplotlib") is None:
         return
     from matplotlib.backends.backend_agg import FigureCanvasAgg

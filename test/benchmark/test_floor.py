@@ -32,7 +32,7 @@ def test_work_grows_with_the_batch_and_weights_do_not():
 
 def test_a_rate_is_that_of_the_fastest_try(monkeypatch):
     def rates(*seconds):
-        """With a clock by which the tries take so long, in turn."""
+        """Measure with a clock by which the tries take so long, in turn."""
         steps = itertools.chain.from_iterable((1.0, each) for each in itertools.cycle(seconds))
         readings = itertools.accumulate(steps)
         monkeypatch.setattr("time.perf_counter", lambda: next(readings))

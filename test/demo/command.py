@@ -86,7 +86,7 @@ class LaunchFailed(SegmentationError):
 
 
 def read_frames(bag_path: Path, plan: BagPlan) -> Played:
-    """The frames that playing the bag with this plan publishes."""
+    """Return the frames that playing the bag with this plan publishes."""
     with open_bag(bag_path) as bag:
         sources = {recorded_topic(camera, bag.topics): camera for camera in plan.cameras}
         frames = [Frame(sources[m.topic], messages.stamp_ns(m.data)) for m in bag.messages(list(sources))]
@@ -96,12 +96,12 @@ def read_frames(bag_path: Path, plan: BagPlan) -> Played:
 
 
 def recorded_topic(camera: str, topics: dict[str, str]) -> str:
-    """The topic of a camera in the bag, raw where there is one."""
+    """Return the topic of a camera in the bag, raw where there is one."""
     return camera if camera in topics else camera + COMPRESSED_SUFFIX
 
 
 def choose_rate(bag_path: Path, played: Played, cameras: tuple[str, ...], network: dict[str, str]) -> float:
-    """The speed, at most 1, at which this computer labels every frame; prints one line that says so.
+    """Return the speed, at most 1, at which this computer labels every frame; print one line about it.
 
     The node drops frames that it cannot keep up with, as it should on a vehicle; here all are wanted.
     """
@@ -145,7 +145,11 @@ class Launch(Running):
         self._log_file = log
 
     def ended(self) -> bool:
-        """Whether it has ended; raises LaunchFailed with the reason when that was an error."""
+        """Return whether it has ended.
+
+        Raises:
+            LaunchFailed: it ended in an error, with the reason.
+        """
         if self.is_running():
             return False
         if code := self.wait():
@@ -155,7 +159,7 @@ class Launch(Running):
         return True
 
     def reason(self) -> str:
-        """The line of its output that tells best what went wrong."""
+        """Return the line of its output that tells best what went wrong."""
         for words in (("[FATAL]",), ("[ERROR]", "Error", "error:"), ("[WARN]",)):
             found = [line for line in self.lines if any(word in line for word in words)]
             if found:
@@ -177,7 +181,7 @@ class Launch(Running):
 
 @contextmanager
 def observer(cameras: tuple[str, ...], shown: frozenset[Frame]) -> Iterator[Seen]:
-    """A node that receives what the launch publishes for these cameras; overlays only of ``shown``."""
+    """Yield a node that receives what the launch publishes for these cameras; overlays only of ``shown``."""
     from rclpy.context import Context
     from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
     from rclpy.node import Node
@@ -237,7 +241,7 @@ def observer(cameras: tuple[str, ...], shown: frozenset[Frame]) -> Iterator[Seen
 
 
 def array(message: Any) -> np.ndarray:
-    """Pixels of a mono8 or rgb8 image, uint8 (H, W) or (H, W, 3)."""
+    """Return the pixels of a mono8 or rgb8 image, uint8 (H, W) or (H, W, 3)."""
     pixels = np.frombuffer(message.data, np.uint8).reshape(message.height, message.step)
     channels = {"mono8": 1, "rgb8": 3}[message.encoding]
     pixels = pixels[:, : message.width * channels]
@@ -247,7 +251,11 @@ def array(message: Any) -> np.ndarray:
 def run_launch(
     bag: Path, rate: float, played: Played, plan: BagPlan, network: dict[str, str], log: Path
 ) -> Seen:
-    """Play the bag once and return what was seen. Raises LaunchFailed when the launch ends with an error."""
+    """Play the bag once and return what was seen.
+
+    Raises:
+        LaunchFailed: the launch ended with an error.
+    """
     shown = contact_frames(played)
     arguments = {"bag": str(bag), "rate": f"{rate:g}", **network}
     if log.stat().st_size if log.exists() else 0:
@@ -271,12 +279,12 @@ def run_launch(
 
 
 def has_started(seen: Seen, played: Played) -> bool:
-    """Whether the player plays, and waits no more."""
+    """Return whether the player plays, and waits no more."""
     return bool(seen.clock) and seen.clock[-1][0] > played.start_ns
 
 
 def contact_frames(played: Played) -> tuple[Frame, ...]:
-    """Frames for the picture, spread over the bag."""
+    """Return frames for the picture, spread over the bag."""
     places = np.linspace(0, len(played.frames) - 1, _SHOWN_FRAMES + 2).round().astype(int)[1:-1]
     return tuple(dict.fromkeys(played.frames[place] for place in places))
 
@@ -303,7 +311,7 @@ class Progress:
 
 
 def latencies_ms(seen: Seen, played: Played) -> np.ndarray:
-    """Milliseconds of wall time from each frame's stamp to its label being published.
+    """Return the milliseconds from each frame's stamp to its label being published.
 
     Simulated time runs slower than wall time when the bag does, so a difference of two simulated times would
     flatter. The /clock messages tell which wall time belongs to each recorded time; the middleware takes down
@@ -321,7 +329,7 @@ def latencies_ms(seen: Seen, played: Played) -> np.ndarray:
 
 
 def compare_with_truth(bag_path: Path, seen: Seen) -> np.ndarray | None:
-    """Confusion matrix of all labelled frames whose true labels are in the bag; None without any."""
+    """Return the confusion matrix of labelled frames whose true labels are in the bag; None without any."""
     topics = {truth_topic(camera): camera for camera in {frame.camera for frame in seen.labels}}
     counts = None
     with open_bag(bag_path) as bag:
@@ -335,12 +343,12 @@ def compare_with_truth(bag_path: Path, seen: Seen) -> np.ndarray | None:
 
 
 def truth_topic(camera: str) -> str:
-    """Where the sample bag has the true labels of a camera."""
+    """Return where the sample bag has the true labels of a camera."""
     return camera.rpartition("/")[0] + "/label_truth"
 
 
 def summarize(bag_path: Path, played: Played, seen: Seen) -> dict[str, Any]:
-    """What goes into summary.json; scores are null for a bag without true labels."""
+    """Return what goes into summary.json; scores are null for a bag without true labels."""
     labelled = sum(frame in seen.labels for frame in played.frames)
     times = latencies_ms(seen, played)
     counts = compare_with_truth(bag_path, seen) if seen.labels else None
@@ -362,7 +370,7 @@ def summarize(bag_path: Path, played: Played, seen: Seen) -> dict[str, Any]:
 
 
 def missing_frames(played: Played, seen: Seen) -> str:
-    """Which frames have no label, and what the node says about it."""
+    """Return which frames have no label, and what the node says about it."""
     missing = [frame for frame in played.frames if frame not in seen.labels]
     stamps = ", ".join(f"{f.stamp_ns // 10**9}.{f.stamp_ns % 10**9:09d}" for f in missing[:10])
     counters = []
@@ -402,7 +410,7 @@ def draw(bag_path: Path, played: Played, seen: Seen, title: str, output: Path) -
 
 
 def table(summary: dict[str, Any]) -> str:
-    """The summary as lines for people."""
+    """Return the summary as lines for people."""
 
     def number(value: float | None, unit: str = "") -> str:
         return "-" if value is None else f"{value:g}{unit}"
@@ -450,7 +458,7 @@ def play_and_compare(bag: Path, output: Path, network: dict[str, str], rate: flo
 
 
 def sample_bag() -> Path:
-    """The package's own bag: in the working folder, else where the package is installed."""
+    """Return the package's own bag: in the working folder, else where the package is installed."""
     if SAMPLE_BAG.exists():
         return SAMPLE_BAG
     from ament_index_python.packages import PackageNotFoundError, get_package_share_directory

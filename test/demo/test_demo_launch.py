@@ -55,7 +55,7 @@ def bag(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Untrained weights: what they say means nothing, but is the same every time."""
+    """Return untrained weights: what they say means nothing, but is the same every time."""
     path = tmp_path_factory.mktemp("weights") / "random.safetensors"
     weights_files.save(path, models.build("squeeze_segnet"), WeightsMetadata("squeeze_segnet"))
     return path
@@ -104,7 +104,7 @@ def test_every_frame_is_labelled_scored_and_shown(bag: Path, weights: Path, tmp_
 
 
 def truth_against_network(bag: Path, weights: Path) -> np.ndarray:
-    """The same comparison without ROS."""
+    """Return the same comparison without ROS."""
     import squeeze_segnet_ros as ssr
 
     net = ssr.load(weights=weights, device="cpu", precision="fp32")

@@ -28,7 +28,7 @@ PRECISIONS = ("fp32", "bf16")
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory):
-    """Weights files with random weights, made when first asked for by network."""
+    """Return weights files with random weights, made when first asked for by network."""
     folder = tmp_path_factory.mktemp("weights")
 
     def file(model):
@@ -57,14 +57,14 @@ def reference(files):
 
 
 def image_of(size=SIZE, channels=3, seed=0):
-    """Blobs rather than noise: neighboring pixels of a camera image are alike."""
+    """Return blobs rather than noise: neighboring pixels of a camera image are alike."""
     coarse = torch.from_numpy(np.random.default_rng(seed).random((1, channels, size[0] // 8, size[1] // 8)))
     smooth = torch.nn.functional.interpolate(coarse, size, mode="bicubic").clamp(0, 1)
     return (smooth[0].permute(1, 2, 0) * 255).byte().contiguous().numpy()
 
 
 def plain_logits(path, model, image):
-    """What the network as it was trained says: no folding, no fusing, fp32."""
+    """Return what the network as it was trained says: no folding, no fusing, fp32."""
     network = models.build(model)
     weights.load_into(network, model, path)
     with torch.inference_mode():

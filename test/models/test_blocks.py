@@ -9,7 +9,7 @@ from squeeze_segnet_ros.models import blocks
 
 
 def unpool_in_a_loop(x, indices, output_size):
-    """The definition: windows in row-major order, each writes its value."""
+    """Unpool by definition: windows in row-major order, each writes its value."""
     n, c = x.shape[:2]
     plane = np.zeros((n, c, output_size[0] * output_size[1]), np.float32)
     for image, channel in np.ndindex(n, c):
@@ -19,7 +19,7 @@ def unpool_in_a_loop(x, indices, output_size):
 
 
 def sparse_image(shape):
-    """Peaks on a zero background: neighboring windows name the same peak, and ties are common."""
+    """Return peaks on a zero background: neighboring windows name the same peak, and ties are common."""
     image = torch.rand(shape, generator=torch.Generator().manual_seed(0))
     image = image.where(image > 0.8, 0.0)
     # Windows that meet at the even pixels share them most often.
@@ -28,7 +28,7 @@ def sparse_image(shape):
 
 
 def pooled(shape, kernel_size, memory_format, dtype=torch.float32):
-    """Indices of a pooling with many windows that share a maximum, and values that tell windows apart."""
+    """Return pooling indices with many windows that share a maximum, and values that tell windows apart."""
     image = sparse_image(shape).to(memory_format=memory_format)
     _, indices = blocks.MaxPool(kernel_size, ceil_mode=True)(image)
     values = torch.randn(indices.shape, generator=torch.Generator().manual_seed(1))
@@ -37,7 +37,7 @@ def pooled(shape, kernel_size, memory_format, dtype=torch.float32):
 
 @pytest.fixture(params=[1, 2, 3, 8])
 def threads(request):
-    """PyTorch with that many threads."""
+    """Let PyTorch have that many threads."""
     before = torch.get_num_threads()
     torch.set_num_threads(request.param)
     yield request.param

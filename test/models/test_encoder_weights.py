@@ -36,7 +36,7 @@ VGG19 = dict(
 
 
 def vgg_tensors(layers: dict[int, int], with_norms: bool = False) -> dict[str, Tensor]:
-    """A VGG's convolutions (and batch norms) under torchvision's names, random."""
+    """Return a VGG's convolutions (and batch norms) under torchvision's names, random."""
     generator = torch.Generator().manual_seed(0)
     tensors = {}
     channels = 3
@@ -53,7 +53,7 @@ def vgg_tensors(layers: dict[int, int], with_norms: bool = False) -> dict[str, T
 
 
 def first_stage(tensors: dict[str, Tensor], image: Tensor, second: int, with_norms: bool) -> Tensor:
-    """Both convolutions of a VGG's first stage, computed from the file's tensors."""
+    """Return both convolutions of a VGG's first stage, computed from the file's tensors."""
     x = image
     for position in (0, second):
         x = F.conv2d(

@@ -21,7 +21,7 @@ TENSOR = {"dtype": "F32", "shape": [4], "data_offsets": [0, 16]}
 
 @pytest.fixture
 def file(tmp_path):
-    """A weights file of a fresh squeeze_segnet."""
+    """Return a weights file of a fresh squeeze_segnet."""
     torch.manual_seed(0)
     path = tmp_path / "squeeze.safetensors"
     metadata = weights.WeightsMetadata(
@@ -32,7 +32,7 @@ def file(tmp_path):
 
 
 def metadata_of(path):
-    """The text that the file holds about itself."""
+    """Return the text that the file holds about itself."""
     with safe_open(path, "pt") as opened:
         return opened.metadata()["squeeze_segnet_ros"]
 
@@ -121,13 +121,13 @@ def test_garbage(file):
 
 
 def header(**entries):
-    """A safetensors file with this header and 16 bytes of data."""
+    """Return a safetensors file with this header and 16 bytes of data."""
     text = json.dumps(entries).encode()
     return len(text).to_bytes(8, "little") + text + bytes(16)
 
 
 def metadata(classes):
-    """Ours, with a label set of these classes."""
+    """Return our metadata with a label set of these classes."""
     text = {"model": "squeeze_segnet", "label_set": {"name": "x", "classes": classes}}
     return {"squeeze_segnet_ros": json.dumps(text)}
 

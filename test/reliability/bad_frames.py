@@ -65,7 +65,7 @@ class Kind(NamedTuple):
 
 
 def _sound(rng: np.random.Generator, encoding: str = "rgb8", pixel: int = 3, padding: int = 0) -> Image:
-    """An image of a random size whose fields agree; ``pixel`` is in bytes."""
+    """Return an image of a random size whose fields agree; ``pixel`` is in bytes."""
     height, width = (2 * int(size) for size in rng.integers(16, 60, 2))
     message = Image(height=height, width=width, encoding=encoding, step=width * pixel + padding)
     message.data.frombytes(rng.bytes(height * message.step))
@@ -202,19 +202,19 @@ def _damaged_jpeg(rng: np.random.Generator) -> bytes:
 
 
 def jpeg_declaring(data: bytes, width: int, height: int) -> bytes:
-    """A baseline JPEG whose header says another size."""
+    """Return a baseline JPEG whose header says another size."""
     frame = data.index(_JPEG_FRAME)
     return data[: frame + 5] + struct.pack(">HH", height, width) + data[frame + 9 :]
 
 
 def png_declaring(data: bytes, width: int, height: int) -> bytes:
-    """A PNG whose header says another size, with the right checksum."""
+    """Return a PNG whose header says another size, with the right checksum."""
     header = b"IHDR" + struct.pack(">II", width, height) + data[24:29]
     return data[:12] + header + struct.pack(">I", zlib.crc32(header)) + data[33:]
 
 
 def _png_with_lying_chunk(rng: np.random.Generator) -> bytes:
-    """A PNG whose second chunk says that it is a gigabyte or two long."""
+    """Return a PNG whose second chunk says that it is a gigabyte or two long."""
     data = _png(rng)
     return data[:33] + struct.pack(">I", int(rng.integers(2**30, 2**31))) + data[37:]
 
@@ -304,12 +304,12 @@ class _Sent:
     counts: dict[str, int] = field(default_factory=dict)
 
     def of(self, fate: Fate, kinds: Mapping[str, Kind]) -> list[str]:
-        """Messages of the kinds with this fate."""
+        """Return messages of the kinds with this fate."""
         return [name for name, kind in self.kinds.items() if kind and kinds[kind].fate is fate]
 
 
 def run(short: bool) -> Generator[Row]:
-    """The rows of both transports."""
+    """Yield the rows of both transports."""
     for transport, kinds in (("raw", RAW), ("compressed", COMPRESSED)):
         count = (SHORT_MESSAGES if short else MESSAGES) // 2
         queues = {"qos.depth": 3 * _GROUP, "max_waiting": 3 * _GROUP}
@@ -319,7 +319,7 @@ def run(short: bool) -> Generator[Row]:
 
 
 def _send(bench: Bench, kinds: Mapping[str, Kind], count: int, raw: bool) -> _Sent:
-    """``count`` bad and odd messages in random order, with a good one after each handful."""
+    """Return ``count`` bad and odd messages in random order, with a good one after each handful."""
     rng, sent, graph = np.random.default_rng(_SEED), _Sent(), bench.graph
 
     def on_label(message: Image) -> None:

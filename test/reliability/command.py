@@ -86,7 +86,7 @@ def _chosen(names: Sequence[str], checks: Sequence[Check]) -> list[Check]:
 
 
 def _run(check: Check, short: bool) -> list[Row]:
-    """The rows of a check, told as they come; the last says why, when the check did not get to its end."""
+    """Return a check's rows, told as they come; the last says why, when the check did not end."""
     print(f"{check.title}:", flush=True)
     rows: list[Row] = []
     with closing(check.run(short)) as found:

@@ -8,7 +8,7 @@ from reliability.graph import Graph
 
 
 def settled(graph: Graph, topic: str) -> dict[str, int]:
-    """What became of the frames of a topic, by the node's diagnostics, once none waits."""
+    """Return what became of the frames of a topic, by the node's diagnostics, once none waits."""
 
     def counts() -> dict[str, int] | None:
         found = graph.counts(topic)
@@ -19,17 +19,17 @@ def settled(graph: Graph, topic: str) -> dict[str, int]:
 
 
 def decided(counts: Mapping[str, int]) -> int:
-    """How many frames the counts know the fate of, those that never arrived among them."""
+    """Return how many frames the counts know the fate of, those that never arrived among them."""
     return sum(count for fate, count in counts.items() if fate not in ("received", "waiting"))
 
 
 def sum_of(counts: Sequence[Mapping[str, int]]) -> dict[str, int]:
-    """The counts of several cameras together."""
+    """Return the counts of several cameras together."""
     return {fate: sum(each[fate] for each in counts) for fate in counts[0]}
 
 
 def in_words(counts: Mapping[str, int]) -> str:
-    """Such as "56 labelled, 544 replaced"."""
+    """Return words such as "56 labelled, 544 replaced"."""
     return ", ".join(
         f"{count} {fate.replace('_', ' ')}"
         for fate, count in counts.items()

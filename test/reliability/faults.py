@@ -88,7 +88,7 @@ class Frames:
 
 
 def run(short: bool) -> Rows:
-    """The rows of all faults."""
+    """Yield the rows of all faults."""
     with tempfile.TemporaryDirectory(prefix="reliability_") as folder:
         yield from _beside_a_running_node(short, Path(folder))
         yield from _reported("the node is killed with -9 under respawn", _killed_node(short, Path(folder)))
@@ -98,7 +98,7 @@ def run(short: bool) -> Rows:
 
 
 def _reported(what: str, rows: Rows) -> Rows:
-    """The rows; where they end early, one that says why, so that the next fault gets its turn."""
+    """Yield the rows; where they end early, one that says why, so that the next fault gets its turn."""
     try:
         yield from rows
     except TooLate as error:
@@ -257,7 +257,7 @@ def _killed_node(short: bool, folder: Path) -> Rows:
 
 
 def _full_disk(short: bool, folder: Path) -> Rows:
-    """A small disk of the node's own, in a mount namespace, and a console that takes nothing either."""
+    """Yield a small disk of the node's own, in a mount namespace, and a console that takes nothing either."""
     logs = folder / "logs"
     logs.mkdir()
     mount = (
@@ -367,7 +367,7 @@ def _signals(state: _State) -> Rows:
 
 
 def png_bomb() -> bytes:
-    """A complete PNG of 60,000 x 60,000 black pixels: half a megabyte that unpacks to 450."""
+    """Return a complete PNG of 60,000 x 60,000 black pixels: half a megabyte that unpacks to 450."""
 
     def chunk(kind: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
@@ -380,7 +380,7 @@ def png_bomb() -> bytes:
 
 
 def hostile_weights() -> dict[str, bytes]:
-    """Contents of safetensors files that lie, by what they lie about."""
+    """Return contents of safetensors files that lie, by what they lie about."""
 
     def file(header: dict[str, Any], data: bytes = bytes(64), length: int | None = None) -> bytes:
         text = json.dumps(header).encode()
@@ -410,7 +410,7 @@ def hostile_weights() -> dict[str, bytes]:
 
 
 def _without(text: str, folder: Path) -> str:
-    """A message without the place of a temporary file."""
+    """Return a message without the place of a temporary file."""
     return text.replace(f"{folder}/", "")
 
 

@@ -74,7 +74,7 @@ class Graph:
         qos: QoSProfile | int = 100,
         keep: Callable[[Any], Any] = lambda message: message,
     ) -> list[Any]:
-        """A list to which every message of a topic is appended, or what ``keep`` makes of it."""
+        """Return a list to which every message of a topic is appended, or what ``keep`` makes of it."""
         heard: list[Any] = []
         subscription = self._node.create_subscription(
             kind, topic, lambda message: heard.append(keep(message)), qos
@@ -89,7 +89,11 @@ class Graph:
         self.wait_for(gone.done, "the end of a subscription")
 
     def wait_for(self, condition: Callable[[], Any], what: str, seconds: float = PATIENCE) -> Any:
-        """The first true value of ``condition``; raises TooLate."""
+        """Return the first true value of ``condition``.
+
+        Raises:
+            TooLate: it stayed false.
+        """
         deadline = time.monotonic() + seconds
         while not (value := condition()):
             if time.monotonic() > deadline:
@@ -98,25 +102,25 @@ class Graph:
         return value
 
     def camera(self, topic: str, reliability: str = "reliable", kind: type = Image) -> Camera:
-        """A publisher of images, once somebody listens to it."""
+        """Return a publisher of images, once somebody listens to it."""
         return Camera(self, self._node, topic, getattr(QoSReliabilityPolicy, reliability.upper()), kind)
 
     def subscribers(self, topic: str) -> int:
-        """How many there are of a topic."""
+        """Return how many there are of a topic."""
         return self._node.count_subscribers(topic)
 
     def topics(self) -> dict[str, list[str]]:
-        """The types of every topic."""
+        """Return the types of every topic."""
         return dict(self._node.get_topic_names_and_types())
 
     def start_set(self, **values: Any) -> Any:
-        """As :meth:`set`, without waiting: a future of the answer."""
+        """Do as :meth:`set` without waiting: return a future of the answer."""
         given = [Parameter(k.replace("__", "."), value=v).to_parameter_msg() for k, v in values.items()]
         request = SetParametersAtomically.Request(parameters=given)
         return self.start(SetParametersAtomically, "set_parameters_atomically", request)
 
     def endpoints(self) -> tuple[set[str], set[str], set[str]]:
-        """Topics that the node publishes, topics that it subscribes to, services that it offers."""
+        """Return topics that the node publishes, topics that it subscribes to, services that it offers."""
         namespace, _, name = self.target.rpartition("/")
         ask = (
             self._node.get_publisher_names_and_types_by_node,
@@ -127,17 +131,17 @@ class Graph:
         return published, subscribed, offered
 
     def publish(self, kind: type, topic: str, qos: QoSProfile | int = 10) -> Any:
-        """A publisher."""
+        """Return a publisher."""
         return self._node.create_publisher(kind, topic, qos)
 
     def call(self, kind: type, name: str, request: Any) -> Any:
-        """What a service of the node answers."""
+        """Return what a service of the node answers."""
         future = self.start(kind, name, request)
         self.wait_for(future.done, f"answer of {name}")
         return future.result()
 
     def ask(self, kind: type, name: str, request: Any) -> Any:
-        """As :meth:`call` for a question that can be repeated.
+        """Do as :meth:`call`, for a question that can be repeated.
 
         A service seems to be there a moment before its answers find their way: the first may be lost.
         """
@@ -160,11 +164,15 @@ class Graph:
         return client.call_async(request)
 
     def state(self) -> str:
-        """The node's lifecycle state."""
+        """Return the node's lifecycle state."""
         return str(self.ask(GetState, "get_state", GetState.Request()).current_state.label)
 
     def wait_until(self, state: str) -> None:
-        """Wait for a lifecycle state; raises TooLate."""
+        """Wait for a lifecycle state.
+
+        Raises:
+            TooLate: it does not come.
+        """
         self.wait_for(lambda: self.state() == state, f"state {state}")
 
     def change_state(self, transition: str) -> bool:
@@ -182,14 +190,14 @@ class Graph:
         return str(result.reason)
 
     def get(self, name: str) -> Any:
-        """A parameter's value."""
+        """Return a parameter's value."""
         from rclpy.parameter import parameter_value_to_python
 
         (value,) = self.call(GetParameters, "get_parameters", GetParameters.Request(names=[name])).values
         return parameter_value_to_python(value)
 
     def status(self, name: str) -> DiagnosticStatus:
-        """The next report about the network, or about a topic."""
+        """Return the next report about the network, or about a topic."""
         before = len(self.diagnostics)
 
         def reports() -> list[DiagnosticStatus]:
@@ -201,7 +209,7 @@ class Graph:
         return reports()[-1]
 
     def counts(self, topic: str) -> dict[str, int]:
-        """Frames of a camera by what became of them."""
+        """Return frames of a camera by what became of them."""
         values = {v.key: v.value for v in self.status(topic).values}
         return {
             k.removeprefix("frames ").removeprefix("dropped "): int(v)
@@ -224,7 +232,7 @@ class Camera:
         graph.wait_for(self.publisher.get_subscription_count, f"a subscriber of {topic}")
 
     def header(self, age: float = 0.0) -> Header:
-        """A header with the time ``age`` seconds ago."""
+        """Return a header with the time ``age`` seconds ago."""
         stamp = self._node.get_clock().now().nanoseconds - round(age * 1e9)
         header = Header(frame_id="camera_optical_frame")
         header.stamp.sec, header.stamp.nanosec = divmod(stamp, 10**9)
@@ -251,17 +259,17 @@ class Camera:
 
 
 def picture(seed: int = 0, height: int = 64, width: int = 96) -> np.ndarray:
-    """uint8 (H, W, 3) with structure."""
+    """Return uint8 (H, W, 3) with structure."""
     y, x = np.mgrid[:height, :width]
     waves = [127 + 120 * np.sin((x * (k + 1) + 2 * y) / 7 + seed) for k in range(3)]
     return np.stack(waves, -1).astype(np.uint8)
 
 
 def stamp_of(message: Any) -> Stamp:
-    """Seconds and nanoseconds of a message's stamp."""
+    """Return seconds and nanoseconds of a message's stamp."""
     return stamp_of_header(message.header)
 
 
 def stamp_of_header(header: Any) -> Stamp:
-    """Seconds and nanoseconds of a header's stamp."""
+    """Return seconds and nanoseconds of a header's stamp."""
     return header.stamp.sec, header.stamp.nanosec

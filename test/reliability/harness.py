@@ -51,7 +51,7 @@ class Seen:
 
 
 def parameters(values: Mapping[str, object]) -> list[str]:
-    """ROS arguments for parameters by dotted name."""
+    """Return ROS arguments for parameters by dotted name."""
 
     def text(value: object) -> str:
         # YAML reads a Python list of texts and numbers as it is written, but not True and False.
@@ -64,18 +64,18 @@ def parameters(values: Mapping[str, object]) -> list[str]:
 
 
 def node_command(values: Mapping[str, object], name: str = "segnet") -> list[str]:
-    """What starts the node with parameters."""
+    """Return what starts the node with parameters."""
     command = [sys.executable, "-m", "squeeze_segnet_ros.ros.segnet_node", *parameters(values)]
     return [*command, "-r", f"__node:={name}"]
 
 
 def start_node(values: Mapping[str, object], name: str = "segnet", **environment: str) -> Running:
-    """The node with parameters, in a process of its own; :class:`Running` ends it."""
+    """Start the node with parameters in a process of its own; :class:`Running` ends it."""
     return Running(node_command(values, name), **environment)
 
 
 def start_launch(arguments: Mapping[str, object], **environment: str) -> Running:
-    """``ros2 launch`` with launch arguments, as a vehicle starts it."""
+    """Run ``ros2 launch`` with launch arguments, as a vehicle starts it."""
     command = ["ros2", "launch", "squeeze_segnet_ros", "segnet.launch.py"]
     return Running(command + [f"{name}:={value}" for name, value in arguments.items()], **environment)
 
@@ -87,7 +87,11 @@ class Bench(NamedTuple):
     graph: Graph
 
     def wait_until_active(self, seconds: float = PATIENCE) -> None:
-        """Wait until it takes frames; raises TooLate, with what it printed."""
+        """Wait until it takes frames.
+
+        Raises:
+            TooLate: it does not, with what it printed.
+        """
         deadline = time.monotonic() + seconds
         while True:
             # A node that loads a large network does not answer meanwhile.
@@ -102,7 +106,7 @@ class Bench(NamedTuple):
 
 @contextmanager
 def active_node(values: Mapping[str, object], **environment: str) -> Iterator[Bench]:
-    """The node, active, and an observer; both are gone afterwards, whatever happens."""
+    """Yield the node, active, and an observer; both are gone afterwards, whatever happens."""
     with ExitStack() as stack:
         graph = stack.enter_context(Graph())
         node = stack.enter_context(start_node(values, **environment))
@@ -114,9 +118,12 @@ def active_node(values: Mapping[str, object], **environment: str) -> Iterator[Be
 def until_labelled(
     bench: Bench, send: Callable[[], Hashable], labels: Container[Hashable], seconds: float = PATIENCE
 ) -> int:
-    """Call ``send`` until what it gave for one of its frames is in ``labels``; how often. Raises TooLate.
+    """Call ``send`` until what it gave for one of its frames is in ``labels``; return how often.
 
     The first frame may go out before the node knows that somebody listens.
+
+    Raises:
+        TooLate: none came.
     """
     deadline, sent = time.monotonic() + seconds, []
     while time.monotonic() < deadline:

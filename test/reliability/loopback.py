@@ -19,7 +19,7 @@ SHARE = 0.25
 
 
 def run(short: bool) -> Generator[Row]:
-    """The row of the loopback."""
+    """Yield the row of the loopback."""
     frames = SHORT_FRAMES if short else FRAMES
     height, width = SIZE
     with active_node({"device": "cpu"}) as bench:

@@ -31,7 +31,7 @@ _START_S = 1.0
 
 
 def run(short: bool) -> Generator[Row]:
-    """The rows of the overload."""
+    """Yield the rows of the overload."""
     input_size, manages = _input_size()
     seconds = SHORT_SECONDS if short else SECONDS
     with ExitStack() as stack:
@@ -55,7 +55,7 @@ def run(short: bool) -> Generator[Row]:
 
 
 def _input_size() -> tuple[tuple[int, int], float]:
-    """A size for the network at which this computer labels ``SHARE`` of the frames, and the share it does."""
+    """Return an input size at which this computer labels ``SHARE`` of the frames, and the share it does."""
     import squeeze_segnet_ros as ssr
 
     batch = [picture(seed, *SIZE) for seed in range(len(CAMERAS))]
@@ -136,17 +136,17 @@ def _rows(
 
 
 def _batches(stats: list[SegmentationStats]) -> list[float]:
-    """Latency of each frame in processing times of its batch; infinite where there is no frame."""
+    """Return each frame's latency in processing times of its batch; infinite where there is no frame."""
     return [message.latency / _batch_seconds(message) for message in stats] or [np.inf]
 
 
 def _seconds(message: SegmentationStats) -> float:
-    """The stamp."""
+    """Return the stamp in seconds."""
     return float(message.header.stamp.sec + message.header.stamp.nanosec / 1e9)
 
 
 def _batch_seconds(message: SegmentationStats) -> float:
-    """Processing time of the batch that a frame was in, by the frame's stats."""
+    """Return the processing time of the batch that a frame was in, by the frame's stats."""
     of_batch = ("upload_time", "network_time", "download_time")
     of_frame = ("decode_time", "publish_time")
     seconds = {name: float(getattr(message, name)) for name in (*of_batch, *of_frame)}

@@ -82,7 +82,7 @@ def write_page(folder: Path, checks: Sequence[Check], document: Path) -> None:
 
 
 def page(results: Sequence[dict[str, Any]]) -> str:
-    """The page of these results, as they are kept in JSON."""
+    """Return the page of these results, as they are kept in JSON."""
     rows = [row for result in results for row in result["rows"]]
     met = sum(row["passed"] for row in rows)
     lines = [
@@ -111,7 +111,7 @@ def page(results: Sequence[dict[str, Any]]) -> str:
 
 
 def machine() -> str:
-    """This computer in words."""
+    """Return this computer in words."""
     from benchmark.command import cpu_name  # imports PyTorch
 
     cores = len(os.sched_getaffinity(0))

@@ -59,12 +59,16 @@ class Sent(NamedTuple):
 
 
 def start_sender(streams: Sequence[Stream], seconds: float) -> Running:
-    """The cameras, in a process of their own."""
+    """Start the cameras in a process of their own."""
     return Running([sys.executable, "-m", __name__, str(seconds), json.dumps(streams)])
 
 
 def sent_by(sender: Running, seconds: float = PATIENCE) -> Sent:
-    """What a sender sent, once it has ended; raises TooLate."""
+    """Return what a sender sent, once it has ended.
+
+    Raises:
+        TooLate: it does not end.
+    """
     if sender.wait(seconds):
         raise TooLate(f"the cameras' process failed:\n{sender.text}")
     return Sent(**json.loads(sender.lines[-1]))
@@ -96,7 +100,7 @@ def main() -> None:
 
 
 def encoded(pixels: np.ndarray, encoding: str) -> Image | CompressedImage:
-    """uint8 (H, W, 3) RGB as a message."""
+    """Return uint8 (H, W, 3) RGB as a message."""
     if encoding in _COMPRESSED:
         compressed = CompressedImage(format=encoding)
         compressed.data.frombytes(cv2.imencode(_COMPRESSED[encoding], pixels[..., ::-1])[1].tobytes())
@@ -140,7 +144,7 @@ class _Camera:
 
 
 def _schedule(cameras: Sequence[_Camera], seconds: float) -> list[tuple[float, _Camera]]:
-    """Which camera's turn it is after how many seconds."""
+    """Return which camera's turn it is after how many seconds."""
     turns = [
         (camera.stream.delay + turn / camera.stream.rate, number)
         for number, camera in enumerate(cameras)

@@ -26,7 +26,7 @@ _LAUNCH_S = 600.0
 
 
 def run(short: bool) -> Generator[Row]:
-    """The row of the six cameras."""
+    """Yield the row of the six cameras."""
     with tempfile.TemporaryDirectory(prefix="six_cameras_") as folder:
         yield play(BAG if BAG.exists() else _rendered(Path(folder)), RATE)
 

@@ -58,7 +58,7 @@ class Observed:
         self._events = 0
 
     def event(self) -> None:
-        """The next thing that happens to the node."""
+        """Let the next thing happen to the node."""
         released = str(weights.released("squeeze_segnet"))
         events = (
             lambda: self._listen("label", "stats"),
@@ -78,7 +78,7 @@ class Observed:
         self._events += 1
 
     def counts(self) -> dict[str, dict[str, int]]:
-        """What became of each camera's frames."""
+        """Return what became of each camera's frames."""
         suffix = COMPRESSED_SUFFIX if self.streams[0].compressed else ""
         return {stream.topic: settled(self.graph, stream.topic + suffix) for stream in self.streams}
 
@@ -100,12 +100,12 @@ class Observed:
 
 
 def run(short: bool) -> Generator[Row]:
-    """The rows of the soak."""
+    """Yield the rows of the soak."""
     yield from soak(SHORT_SECONDS if short else SECONDS)
 
 
 def soak(seconds: float) -> Generator[Row]:
-    """The rows of a soak of this length."""
+    """Yield the rows of a soak of this length."""
     with ExitStack() as stack:
         nodes = [Observed(name, streams, stack) for name, streams in STREAMS.items()]
         for node in nodes:
@@ -183,14 +183,14 @@ def _after_warm_up(values: Sequence[float]) -> np.ndarray:
 
 
 def growth(values: Sequence[float]) -> float:
-    """From the first to the last tenth after the warm-up, by their medians."""
+    """Return the growth from the first to the last tenth after the warm-up, by their medians."""
     looked_at = _after_warm_up(values)
     tenth = max(1, len(looked_at) // 10)
     return float(np.median(looked_at[-tenth:]) - np.median(looked_at[:tenth]))
 
 
 def fitted(values: Sequence[float]) -> float:
-    """How much a straight line through all after the warm-up rises; outliers do not bend it (Theil-Sen)."""
+    """Return how much a line through all after the warm-up rises; outliers do not bend it (Theil-Sen)."""
     looked_at = _after_warm_up(values)
     blocks = np.array_split(looked_at, min(len(looked_at), 100))
     means = [float(np.median(block)) for block in blocks]

@@ -26,7 +26,7 @@ Rows = Generator[Row]
 
 
 def check(name: str, *rows: Row, after: Callable[[], None] = lambda: None) -> Check:
-    """One whose rows are known."""
+    """Yield rows that are known."""
 
     def run(short: bool) -> Rows:
         yield from rows
@@ -41,7 +41,7 @@ BAD = Row("another was done", "less than 3", "7", False)
 
 @pytest.fixture
 def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
-    """The command with these checks and arguments, its results in ``tmp_path``."""
+    """Run the command with these checks and arguments, its results in ``tmp_path``."""
     monkeypatch.chdir(tmp_path)
 
     def command(checks: list[Check], *arguments: str) -> int:

@@ -32,7 +32,7 @@ COUNT = 3
 
 @pytest.fixture(scope="module")
 def first_frames(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, set[tuple[int, int]]]:
-    """A bag of the sample bag's first frames, and their stamps."""
+    """Return a bag of the sample bag's first frames, and their stamps."""
     if not BAG.is_dir():
         pytest.skip(f"there is no {BAG.name} in {BAG.parent.name}/")
     if not shutil.which("ros2"):

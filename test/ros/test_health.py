@@ -14,7 +14,7 @@ NOW = 1_700_000_000 * SECOND
 
 
 def street(seed: int = 0, height: int = 360, width: int = 480) -> np.ndarray:
-    """Edges at random places on a smooth ground, with a little noise."""
+    """Return edges at random places on a smooth ground, with a little noise."""
     random = np.random.default_rng(seed)
     image = np.full((height, width, 3), 90, np.uint8)
     for _ in range(120):

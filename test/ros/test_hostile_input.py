@@ -33,7 +33,7 @@ PICTURES = [
 
 
 def seen(message: Any) -> np.ndarray | None:
-    """The pixels, or None after a proper refusal; anything else fails the test."""
+    """Return the pixels, or None after a proper refusal; anything else fails the test."""
     try:
         pixels, encoding, _ = pixels_of(message)
     except InvalidImageError as error:

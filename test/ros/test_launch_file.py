@@ -147,7 +147,7 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def quick(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A parameter file for a small network input."""
+    """Return a parameter file for a small network input."""
     file = tmp_path_factory.mktemp("config") / "quick.yaml"
     file.write_text("/**:\n  ros__parameters: {device: cpu, input_size: [64, 96]}\n")
     return f"params_file:={file}"

@@ -85,7 +85,7 @@ def set_clock(graph: Graph) -> Callable[[float], None]:
 
 @pytest.fixture(scope="module")
 def send(graph: Graph) -> Callable[..., tuple[int, int]]:
-    """Publishes bytes, or a picture as jpeg, as a best-effort camera does."""
+    """Publish bytes, or a picture as jpeg, as a best-effort camera does."""
     qos = QoSProfile(depth=10, reliability=QoSReliabilityPolicy.BEST_EFFORT)
     publisher = graph.publish(CompressedImage, INPUT, qos)
 

@@ -45,7 +45,7 @@ MODEL = "squeeze_segnet"
 
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    """Two files of untrained weights: what they say is random, but always the same."""
+    """Return two files of untrained weights: what they say is random, but always the same."""
     paths = []
     for seed in range(2):
         torch.manual_seed(seed)
@@ -56,7 +56,7 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 
 @pytest.fixture(scope="module")
 def one_thread() -> Iterator[None]:
-    """Untrained networks have many ties, and several threads do not always add up in the same order."""
+    """Use one thread: untrained networks have many ties, and several do not always add in one order."""
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("OMP_NUM_THREADS", "1")
         yield
@@ -102,7 +102,7 @@ def rear(graph: Graph) -> Camera:
 
 @pytest.fixture
 def labels(graph: Graph) -> Iterator[list[Image]]:
-    """The label images of the front camera."""
+    """Yield the label images of the front camera."""
     heard = graph.listen(Image, f"{OUTPUT}/label")
     # The camera's side knows the subscription a moment after ours does: a sure sign is the first label.
     yield heard

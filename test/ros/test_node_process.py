@@ -52,7 +52,7 @@ def parameters(**values: object) -> list[str]:
 
 
 def ends_well(node: Running, number: signal.Signals) -> None:
-    """Exit code 0 before a launch would send the next, harsher signal, without a word about exceptions."""
+    """Check for exit code 0 before a launch would send a harsher signal, without a word about exceptions."""
     node.send(number)
     assert node.wait(5.0) == 0, node.text
     assert "Traceback" not in node.text

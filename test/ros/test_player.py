@@ -49,7 +49,7 @@ def picture(seed: int) -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def bag(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Ten frames at 20 Hz with their truth, and a latched text."""
+    """Return ten frames at 20 Hz with their truth, and a latched text."""
     path = tmp_path_factory.mktemp("bags") / "bag"
     with BagWriter(path) as writer:
         text = messages.serialize(messages.make("std_msgs/msg/String", data="the map"))

@@ -186,7 +186,7 @@ def test_denoising_keeps_surfaces_and_calms_the_light():
 
 @pytest.fixture(scope="module")
 def sample() -> dict[str, dict[int, bytes]]:
-    """The sample bag's messages: topic -> stamp (ns) -> serialized message."""
+    """Return the sample bag's messages: topic -> stamp (ns) -> serialized message."""
     found: dict[str, dict[int, bytes]] = {}
     with open_bag(SAMPLE_BAG) as bag:
         for topic, stamp, _, data in bag.messages():

@@ -47,7 +47,7 @@ class NetworkTests:
 
     @pytest.fixture(scope="class")
     def network(self) -> nn.Module:
-        """A fresh network in evaluation mode, shared by the tests that leave it as it is."""
+        """Return a fresh network in evaluation mode, shared by the tests that leave it as it is."""
         with torch.random.fork_rng():
             torch.manual_seed(1)
             return models.build(self.name).eval()
@@ -124,7 +124,7 @@ class NetworkTests:
 
 
 def street_like_images(count: int, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
-    """Simple scenes: sky (0) over a road (1), a tree (2), a car (3), in changing places and light.
+    """Return simple scenes: sky (0) over a road (1), a tree (2), a car (3), in changing places and light.
 
     Returns:
         normalized float (count, 3, H, W) and int64 labels (count, H, W).
@@ -153,7 +153,7 @@ def street_like_images(count: int, size: tuple[int, int]) -> tuple[Tensor, Tenso
 
 
 def train(network: nn.Module, images: Tensor, labels: Tensor, check: LearningCheck) -> None:
-    """Trains on one batch, the images: a short warm-up, then a linear decay of the rate."""
+    """Train on one batch, the images: a short warm-up, then a linear decay of the rate."""
     optimizer: torch.optim.Optimizer
     if check.optimizer == "sgd":
         optimizer = torch.optim.SGD(network.parameters(), check.lr, momentum=0.9)
@@ -170,7 +170,7 @@ def train(network: nn.Module, images: Tensor, labels: Tensor, check: LearningChe
 
 
 def pixel_accuracy(network: nn.Module, images: Tensor, labels: Tensor) -> float:
-    """Share of pixels that the network labels right in evaluation mode.
+    """Return the share of pixels that the network labels right in evaluation mode.
 
     So few steps leave the running statistics of batch norms behind: they are measured anew on the images.
     """

@@ -10,7 +10,7 @@ POLICY = Path(__file__).resolve().parents[2] / "config" / "sros2_policy.xml"
 
 
 def allowed(kind: str, right: str, node: str, bases: Iterable[str]) -> set[str]:
-    """``topics`` or ``services`` with the right ``publish``, ``subscribe`` or ``reply``.
+    """Return ``topics`` or ``services`` with the right ``publish``, ``subscribe`` or ``reply``.
 
     Written for a node of this full name, whose cameras lie below ``bases``.
     """

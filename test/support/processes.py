@@ -92,15 +92,23 @@ class Running:
         return "\n".join(self.lines)
 
     def is_running(self) -> bool:
-        """Whether it has not ended."""
+        """Return whether it has not ended."""
         return self._process.poll() is None
 
     def usage(self) -> Usage:
-        """What it holds now; raises TooLate when it has ended."""
+        """Return what it holds now.
+
+        Raises:
+            TooLate: it has ended.
+        """
         return usage(self.pid)
 
     def wait_for_line(self, words: str, times: int = 1, seconds: float = PATIENCE) -> None:
-        """Wait until so many lines hold these words; raises TooLate, also when the process has ended."""
+        """Wait until so many lines hold these words.
+
+        Raises:
+            TooLate: they do not come, or the process has ended.
+        """
         deadline = time.monotonic() + seconds
         while sum(words in line for line in list(self.lines)) < times:
             if not self.is_running():
@@ -110,11 +118,15 @@ class Running:
             time.sleep(0.02)
 
     def send(self, number: signal.Signals, to_all: bool = False) -> None:
-        """A signal for the process, or for its whole group as a terminal sends it."""
+        """Send a signal to the process, or to its whole group as a terminal does."""
         (os.killpg if to_all else os.kill)(self._process.pid, number)
 
     def wait(self, seconds: float = PATIENCE) -> int:
-        """The exit code; raises TooLate."""
+        """Return the exit code.
+
+        Raises:
+            TooLate: it does not end.
+        """
         try:
             code = self._process.wait(seconds)
         except subprocess.TimeoutExpired:
@@ -123,7 +135,7 @@ class Running:
         return code
 
     def left_behind(self) -> list[int]:
-        """Processes of this session that are still there."""
+        """Return processes of this session that are still there."""
         found = []
         for folder in Path("/proc").glob("[0-9]*"):
             try:
@@ -137,7 +149,7 @@ class Running:
 
 
 def descendants(pid: int) -> list[int]:
-    """Processes that were started by a process, and by those."""
+    """Return processes that were started by a process, and by those."""
     children: dict[int, list[int]] = {}
     for folder in Path("/proc").glob("[0-9]*"):
         with suppress(OSError, IndexError, ValueError):
@@ -152,7 +164,11 @@ def descendants(pid: int) -> list[int]:
 
 
 def usage(pid: int) -> Usage:
-    """What a process holds now; raises TooLate when it has ended."""
+    """Return what a process holds now.
+
+    Raises:
+        TooLate: it has ended.
+    """
     folder = Path("/proc", str(pid))
     try:
         return Usage(
@@ -165,7 +181,11 @@ def usage(pid: int) -> Usage:
 
 
 def peak_resident(pid: int) -> int:
-    """The most bytes that a process ever had in RAM; raises TooLate when it has ended."""
+    """Return the most bytes that a process ever had in RAM.
+
+    Raises:
+        TooLate: it has ended.
+    """
     try:
         lines = Path("/proc", str(pid), "status").read_text().splitlines()
     except OSError:

@@ -22,7 +22,7 @@ PATIENCE = 30.0
 
 
 def ros2() -> str:
-    """Path of the command."""
+    """Return the path of the command."""
     path = shutil.which("ros2") or shutil.which("ros2", path=str(Path(sys.executable).parent))
     if path is None:
         pytest.skip("there is no command ros2: source install/setup.bash")
@@ -30,7 +30,7 @@ def ros2() -> str:
 
 
 def wait_for(condition: Callable[[], Any], what: str, seconds: float = PATIENCE) -> Any:
-    """The first true value of ``condition``."""
+    """Return the first true value of ``condition``."""
     deadline = time.monotonic() + seconds
     while not (value := condition()):
         assert time.monotonic() < deadline, f"{what}: not within {seconds} s"
@@ -39,7 +39,7 @@ def wait_for(condition: Callable[[], Any], what: str, seconds: float = PATIENCE)
 
 
 def is_running(pid: int) -> bool:
-    """Whether a process exists and is no zombie."""
+    """Return whether a process exists and is no zombie."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except OSError:
@@ -68,7 +68,7 @@ class Command:
                     self.output += line.decode(errors="backslashreplace")
 
     def wait_for_line(self, text: str) -> str:
-        """The first line with the text in it."""
+        """Return the first line with the text in it."""
 
         def find() -> str:
             return next((line for line in self.output.splitlines() if text in line), "")
@@ -84,7 +84,7 @@ class Command:
         return self.wait()
 
     def wait(self) -> int:
-        """The exit code."""
+        """Return the exit code."""
         code = self.process.wait(PATIENCE)
         self._reader.join()
         return code
@@ -92,7 +92,7 @@ class Command:
 
 @contextmanager
 def running(*arguments: str | Path, **options: Any) -> Iterator[Command]:
-    """A command that is ended at the end, whatever happens."""
+    """Yield a command that is ended at the end, whatever happens."""
     command = Command(*arguments, **options)
     try:
         yield command
@@ -107,14 +107,14 @@ def running(*arguments: str | Path, **options: Any) -> Iterator[Command]:
 
 
 def run(*arguments: str | Path, **options: Any) -> Command:
-    """A command that has ended; its exit code is ``process.returncode``."""
+    """Run a command to its end; its exit code is ``process.returncode``."""
     with running(*arguments, **options) as command:
         command.wait()
     return command
 
 
 def launch_file(folder: Path, entities: str, name: str = "some.launch.py") -> Path:
-    """A launch file with these entities, which may use the short forms below."""
+    """Write a launch file with these entities, which may use the short forms below."""
     path = folder / name
     path.write_text(
         textwrap.dedent(
@@ -161,5 +161,5 @@ def launch_file(folder: Path, entities: str, name: str = "some.launch.py") -> Pa
 
 
 def environment(**changes: str) -> dict[str, str]:
-    """This process's environment with changes."""
+    """Return this process's environment with changes."""
     return os.environ | changes

@@ -47,7 +47,7 @@ CONFIG = {
 
 @pytest.fixture
 def camvid(tmp_path):
-    """Three images a split: a gray sky over a road, with a car."""
+    """Return three images a split: a gray sky over a road, with a car."""
     root = tmp_path / "camvid"
     generator = np.random.default_rng(0)
     for split in ("train", "val", "test"):
@@ -66,7 +66,7 @@ def camvid(tmp_path):
 
 @pytest.fixture
 def config(tmp_path):
-    """A configuration that trains for seconds."""
+    """Return a configuration that trains for seconds."""
     path = tmp_path / "tiny.yaml"
     path.write_text(yaml.safe_dump(CONFIG))
     return path
@@ -235,7 +235,7 @@ def test_a_run_with_every_option_on(config, camvid, tmp_path, optimizer):
 
 
 def _teacher_of(config, tmp_path, model, **more):
-    """Writes weights of an untrained teacher, and a configuration that learns from it."""
+    """Write weights of an untrained teacher, and a configuration that learns from it."""
     path = tmp_path / "teacher.safetensors"
     weights.save(path, models.build(model), weights.WeightsMetadata(model))
     distillation = {"teacher": model, "weights": str(path), "features_weight": 1.0} | more
@@ -425,7 +425,7 @@ POLE, CAR, PEDESTRIAN = (CAMVID.names.index(name) for name in ("pole", "car", "p
 
 
 def _dots(n, size, classes):
-    """Roads, each with one pixel of one of the classes; the image is 20 times the label."""
+    """Return roads, each with one pixel of one of the classes; the image is 20 times the label."""
     labels = torch.full((n, *size), CAMVID.names.index("road"), dtype=torch.uint8)
     generator = torch.Generator().manual_seed(3)
     for i in range(n):

@@ -14,7 +14,7 @@ RNG = np.random.default_rng(5)
 
 
 def image_message(encoding: str, pixels: np.ndarray, padding: int = 0, big_endian: bool = False) -> Image:
-    """A message written by hand: rows of bytes, each followed by `padding` bytes."""
+    """Return a message written by hand: rows of bytes, each followed by `padding` bytes."""
     rows = [row.tobytes() + b"\xee" * padding for row in pixels]
     message = Image(height=pixels.shape[0], width=pixels.shape[1], encoding=encoding, step=len(rows[0]))
     message.is_bigendian = int(big_endian)

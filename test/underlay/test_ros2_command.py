@@ -65,7 +65,7 @@ def node(ros_domain_id: int) -> Iterator[None]:
 
 
 def look(*arguments: str, until: str) -> str:
-    """Output of a command that looks at the graph, again until a text is in it: discovery takes its time."""
+    """Look at the graph with a command, again until a text is in its output: discovery takes its time."""
 
     def seen() -> str:
         output = run(*arguments, *LOOK).output

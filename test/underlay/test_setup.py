@@ -137,7 +137,7 @@ def reports_python(version: str) -> str:
 
 @pytest.fixture
 def good_python(machine):
-    """This interpreter as python3; skips where it is none that the set-up takes."""
+    """Let python3 be this interpreter; skip where it is none that the set-up takes."""
     if sys.version_info[:2] not in ((3, 11), (3, 12)):
         pytest.skip("the wheels are set up with Python 3.11 or 3.12")
     if not Path(sysconfig.get_paths()["include"], "Python.h").is_file():

@@ -45,7 +45,7 @@ class CpuExecution:
             return results, {"upload": 0.0, "network": time.perf_counter() - start, "download": 0.0}
 
     def free_memory(self) -> bool:
-        """Nothing is kept between passes: False."""
+        """Return False: nothing is kept between passes."""
         return False
 
 
@@ -90,7 +90,7 @@ class CudaExecution:
             raise
 
     def _is_lost(self) -> bool:
-        """After an illegal access, or when a GPU has fallen off the bus, every later call fails too."""
+        """Return whether every later call fails too, as after an illegal access or with a GPU off the bus."""
         try:
             with _capturing:
                 torch.cuda.synchronize(self._device)
@@ -132,7 +132,7 @@ class CudaExecution:
             return on_host, seconds
 
     def free_memory(self) -> bool:
-        """Gives up the CUDA graphs, whose feature maps no other pass can use, and PyTorch's free blocks.
+        """Give up the CUDA graphs, whose feature maps no other pass can use, and PyTorch's free blocks.
 
         Returns:
             Whether there was a graph, so that what did not fit before may fit now.

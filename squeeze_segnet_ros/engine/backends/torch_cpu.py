@@ -35,7 +35,7 @@ _VECTOR = 16
 
 
 def for_cpu(network: nn.Module, dtype: torch.dtype) -> nn.Module:
-    """A network that maps RGB in 0..255, uint8 or float (N, 3, H, W), to :class:`Scores`.
+    """Return a network that maps RGB in 0..255, uint8 or float (N, 3, H, W), to :class:`Scores`.
 
     Args:
         network: in evaluation mode, with its batch norms folded; it is not changed.
@@ -114,7 +114,7 @@ class _FusedFire(nn.Module):
 
 
 def _fuse_relus(network: nn.Module) -> None:
-    """Fuses every ReLU that follows a convolution, in a Sequential or a Fire."""
+    """Fuse every ReLU that follows a convolution, in a Sequential or a Fire."""
     for parent in list(network.modules()):
         for name, child in list(parent.named_children()):
             if isinstance(child, Fire):
@@ -168,7 +168,7 @@ class _FusedSqueezeSegNet(SqueezeSegNet):
         planes = _sums_of_three(_sums_of_three(rows, pair=3, along=1), pair=4, along=-1).movedim(2, 0)
 
         def assemble(pixels: Tensor) -> Tensor:
-            """(..., N, h, 2, 2, w) -> (..., N, H, W)."""
+            """Turn (..., N, h, 2, 2, w) into (..., N, H, W)."""
             plane = pixels.transpose(-2, -1).flatten(-2).flatten(-3, -2)
             return plane[..., first : first + image_size[0], first : first + image_size[1]].contiguous()
 
@@ -176,7 +176,7 @@ class _FusedSqueezeSegNet(SqueezeSegNet):
 
 
 def _taking_bytes(conv1: nn.Conv2d) -> nn.Conv2d:
-    """The first convolution, for RGB in 0..255 in place of normalized RGB. It must not pad."""
+    """Return the first convolution, for RGB in 0..255 in place of normalized RGB. It must not pad."""
     mean, std = (255 * torch.tensor(values).view(1, 3, 1, 1) for values in (MEAN, STD))
     taking = copy.deepcopy(conv1)
     taking.weight.copy_(conv1.weight / std)
@@ -186,10 +186,12 @@ def _taking_bytes(conv1: nn.Conv2d) -> nn.Conv2d:
 
 
 def _sums_of_three(blocks: Tensor, pair: int, along: int) -> Tensor:
-    """Sums over three neighboring pixels along one axis, beginning with those around the second pixel.
+    """Sum over three neighboring pixels along one axis, beginning with those around the second pixel.
 
     Args:
-        blocks: the pixels by twos: dimension ``along`` counts the blocks and ``pair`` the pixels of each.
+        blocks: the pixels by twos.
+        pair: the dimension that counts the pixels of each block.
+        along: the dimension that counts the blocks.
     """
     first, second = blocks.unbind(pair)
     both = first + second
@@ -203,7 +205,7 @@ def _sums_of_three(blocks: Tensor, pair: int, along: int) -> Tensor:
 
 
 def _by_pixel_of_block(deconvolution: nn.ConvTranspose2d, factor: float) -> nn.Conv2d:
-    """``factor`` times a deconvolution of size 3 and stride 2, as a convolution of size 2.
+    """Return ``factor`` times a deconvolution of size 3 and stride 2, as a convolution of size 2.
 
     Position j of the convolution, which sees inputs j - 1 and j, gives the 2x2 block of pixels that begins at
     2 j: output channel 4 k + 2 y + x is class k at row y and column x of the block; the rest is idle.

@@ -115,7 +115,7 @@ class CvBridge:
 
 
 def _parse(encoding: str) -> tuple[np.dtype, int, str]:
-    """Type of a value, values per pixel, OpenCV's name of the color format ("" for 8UC3 and the like)."""
+    """Return a value's type, values per pixel, OpenCV's name of the color format ("" for 8UC3 and such)."""
     if encoding in _YUV_FORMATS:
         return np.dtype("u1"), 2, _YUV_FORMATS[encoding]
     if (match := re.fullmatch(r"(\w+?)(8|16)", encoding)) and match[1] in _COLOR_FORMATS:
@@ -162,7 +162,7 @@ def _conversion_code(source: str, source_color: str, target: str, target_color: 
 
 
 def _with_type(image: np.ndarray, source: np.dtype, target: np.dtype) -> np.ndarray:
-    """The same image with other values: 8 and 16 bit are scaled to each other's range, others clipped."""
+    """Return the image with other values: 8 and 16 bit are scaled to each other's range, others clipped."""
     if source == target:
         return image
     scale = {(1, 2): 65535 / 255, (2, 1): 255 / 65535}.get((source.itemsize, target.itemsize), 1.0)

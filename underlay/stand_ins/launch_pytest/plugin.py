@@ -20,7 +20,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.fixture
 def launch_service(request: pytest.FixtureRequest) -> LaunchService:
-    """The service that runs the launch of this test."""
+    """Return the service that runs the launch of this test."""
     launch = _launch_of(request.node)
     assert launch is not None, "launch_service is for tests marked with pytest.mark.launch"
     return launch.service
@@ -28,7 +28,7 @@ def launch_service(request: pytest.FixtureRequest) -> LaunchService:
 
 @pytest.fixture
 def launch_context(launch_service: LaunchService) -> LaunchContext:
-    """The context of the launch of this test."""
+    """Return the context of the launch of this test."""
     return launch_service.context
 
 
