@@ -1,14 +1,20 @@
 """Label sets: which class ids exist, what they are called, and the color that each is drawn in.
 
-This module is the only home of class lists and colors.
+The lists themselves are the files of ``config/classes``.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+
+from squeeze_segnet_ros import yaml_file
+from squeeze_segnet_ros.errors import ConfigError
+from squeeze_segnet_ros.shipped import shipped
 
 UNLABELLED = 255
 """Class id of a pixel without a class, as Nav2 and vision_msgs/LabelInfo use it."""
@@ -27,10 +33,10 @@ class LabelClass(NamedTuple):
 
 @dataclass(frozen=True)
 class LabelSet:
-    """An ordered set of at most 255 classes whose ids run from 0 without gaps.
+    """An ordered set of at most 255 classes of different names whose ids run from 0 without gaps.
 
     Raises:
-        ValueError: they do not.
+        ValueError: it is not.
     """
 
     name: str
@@ -43,6 +49,9 @@ class LabelSet:
             raise ValueError("the class ids do not run from 0 without gaps")
         if any(len(label.rgb) != 3 or not all(0 <= c <= 255 for c in label.rgb) for label in self.classes):
             raise ValueError("a class has a color that is not three values in 0..255")
+        twice = sorted({name for name in self.names if self.names.count(name) > 1})
+        if twice:
+            raise ValueError(f"there are two classes of the name '{twice[0]}'")
 
     def __len__(self) -> int:
         return len(self.classes)
@@ -61,22 +70,60 @@ class LabelSet:
         return palette
 
 
-def _label_set(name: str, *classes: tuple[str, tuple[int, int, int]]) -> LabelSet:
-    return LabelSet(name, tuple(LabelClass(i, label, rgb) for i, (label, rgb) in enumerate(classes)))
+def label_set(name: str | Path) -> LabelSet:
+    """Return the class set of a name in ``config/classes``, or the one in a YAML file.
+
+    Raises:
+        ConfigError: there is no class set of that name, or the file is not one.
+    """
+    if str(name).endswith((".yaml", ".yml")):
+        return _read(Path(name).expanduser())
+    if name not in names():
+        raise ConfigError(
+            f"unknown class set '{name}': choose {', '.join(names())}, or give the path of a .yaml file"
+        )
+    return _shipped_set(str(name))
 
 
-CAMVID = _label_set(
-    "camvid",
-    ("sky", (128, 128, 128)),
-    ("building", (128, 0, 0)),
-    ("pole", (192, 192, 128)),
-    ("road", (128, 64, 128)),
-    ("sidewalk", (60, 40, 222)),
-    ("tree", (128, 128, 0)),
-    ("sign", (192, 128, 128)),
-    ("fence", (64, 64, 128)),
-    ("car", (64, 0, 128)),
-    ("pedestrian", (64, 64, 0)),
-    ("bicyclist", (0, 128, 192)),
-)
-"""CamVid's 11 classes with the ids and colors of the SegNet release of the data (1511.00561)."""
+def names() -> tuple[str, ...]:
+    """Return the names of the class sets that come with the package."""
+    return tuple(sorted(path.stem for path in shipped("config", "classes").glob("*.yaml")))
+
+
+def classes_of(value: yaml_file.Value, name: str) -> LabelSet:
+    """Return the class set that a YAML value names, or lists as ``{name, rgb}`` under ``name``.
+
+    Raises:
+        ConfigError: there is no such set, or the list is not one.
+    """
+    if value.is_text:
+        wanted = value.text()
+        try:
+            # A path lies relative to the file that names it.
+            return label_set(value.path.parent / wanted if wanted.endswith((".yaml", ".yml")) else wanted)
+        except ConfigError as error:
+            value.fail(str(error))
+    classes = []
+    for i, item in enumerate(value.items()):
+        fields = item.fields(("name", "rgb"))
+        red, green, blue = (part.integer(0, 255) for part in fields["rgb"].items(3))
+        classes.append(LabelClass(i, fields["name"].text(), (red, green, blue)))
+    try:
+        return LabelSet(name, tuple(classes))
+    except ValueError as error:
+        value.fail(f"{error}")
+
+
+@lru_cache
+def _shipped_set(name: str) -> LabelSet:
+    return _read(shipped("config", "classes", f"{name}.yaml"))
+
+
+def _read(path: Path) -> LabelSet:
+    fields = yaml_file.read(path).fields(("name", "classes"))
+    if not fields["classes"].is_list:
+        fields["classes"].items()
+    return classes_of(fields["classes"], fields["name"].text())
+
+
+CAMVID = label_set("camvid")

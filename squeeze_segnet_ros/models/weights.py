@@ -20,11 +20,11 @@ from torch import Tensor, nn
 from squeeze_segnet_ros.classes import CAMVID, LabelClass, LabelSet
 from squeeze_segnet_ros.errors import WeightsError
 from squeeze_segnet_ros.images.pixels import MEAN, STD
+from squeeze_segnet_ros.shipped import shipped
 
 _METADATA_KEY = "squeeze_segnet_ros"
 _MOST_BYTES, _MOST_HEADER = 2**31, 2**20
 """Ten times as much as the largest of our networks needs, and a hundred times."""
-_RELEASED = Path(__file__).resolve().parent.parent / "weights"
 
 
 @dataclass(frozen=True)
@@ -177,9 +177,9 @@ def released(model: str) -> Path:
     Raises:
         WeightsError: none are released for ``model``.
     """
-    path = _RELEASED / f"{model}.safetensors"
+    path = shipped("weights", f"{model}.safetensors")
     if not path.is_file():
-        have = ", ".join(sorted(p.stem for p in _RELEASED.glob("*.safetensors"))) or "none"
+        have = ", ".join(sorted(p.stem for p in path.parent.glob("*.safetensors"))) or "none"
         raise WeightsError(
             f"no weights are released for {model} (released: {have}): give a weights file of your own"
         )
