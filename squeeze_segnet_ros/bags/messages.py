@@ -12,12 +12,16 @@ from rosbags.typesys import Stores, get_typestore
 from rosbags.typesys.store import Typestore
 
 from squeeze_segnet_ros.errors import InvalidImageError
+from squeeze_segnet_ros.images.decoding import decode_unchanged, pixels_of
+from squeeze_segnet_ros.images.encodings import raw_values, to_rgb
+from squeeze_segnet_ros.images.sample_bits import SampleBits
 
 IMAGE = "sensor_msgs/msg/Image"
 COMPRESSED_IMAGE = "sensor_msgs/msg/CompressedImage"
 CAMERA_INFO = "sensor_msgs/msg/CameraInfo"
 IMAGE_TYPES = (IMAGE, COMPRESSED_IMAGE)
 COMPRESSED_SUFFIX = "/compressed"
+_ONE_CHANNEL = ("mono8", "8UC1", "mono16", "16UC1")
 
 
 @cache
@@ -61,73 +65,43 @@ def _stamp_format(data: bytes) -> str:
     return "<iI" if data[1] & 1 else ">iI"
 
 
+def image_message(data: bytes, message_type: str) -> Any:
+    """Return the deserialized message of a topic of images.
+
+    Raises:
+        InvalidImageError: it is damaged.
+    """
+    try:
+        return typestore().deserialize_cdr(data, message_type)
+    # rosbags lets errors of many types through where lengths make no sense.
+    except Exception as error:
+        raise InvalidImageError(
+            f"{len(data)} bytes that are no {message_type}: "
+            f"{' '.join(str(error).split()) or type(error).__name__}"
+        ) from None
+
+
 def decode_image(data: bytes, message_type: str) -> np.ndarray:
     """Return the pixels of a serialized image message.
 
-    It is uint8 (H, W, 3) RGB for color, (H, W) of uint8 or uint16 for one channel. Raw images may be rgb8,
-    bgr8, rgba8, bgra8, mono8, 8UC1, 8UC3, mono16 or 16UC1.
+    It is uint8 (H, W, 3) RGB for color; one channel, such as labels or depth, as it is stored: (H, W) of
+    uint8 or uint16.
 
     Raises:
         InvalidImageError: the bytes are no such image.
     """
+    message = image_message(data, message_type)
     if message_type == COMPRESSED_IMAGE:
-        return _decode_compressed(typestore().deserialize_cdr(data, message_type))
-    return _decode_raw(typestore().deserialize_cdr(data, message_type))
-
-
-def _decode_compressed(message: Any) -> np.ndarray:
-    try:
-        image = cv2.imdecode(message.data, cv2.IMREAD_UNCHANGED) if message.data.size else None
-    except cv2.error:
-        image = None
-    if image is None:
-        raise InvalidImageError(f"{message.data.size} bytes of '{message.format}' that cannot be decoded")
-    if image.ndim == 3:
-        return cv2.cvtColor(image, cv2.COLOR_BGRA2RGB if image.shape[2] == 4 else cv2.COLOR_BGR2RGB)
-    return image
-
-
-_RAW = {
-    "rgb8": 3,
-    "bgr8": 3,
-    "8UC3": 3,
-    "rgba8": 4,
-    "bgra8": 4,
-    "mono8": 1,
-    "8UC1": 1,
-    "mono16": 1,
-    "16UC1": 1,
-}
-_TO_RGB = {
-    "bgr8": cv2.COLOR_BGR2RGB,
-    "8UC3": cv2.COLOR_BGR2RGB,
-    "rgba8": cv2.COLOR_RGBA2RGB,
-    "bgra8": cv2.COLOR_BGRA2RGB,
-}
-
-
-def _decode_raw(message: Any) -> np.ndarray:
-    channels = _RAW.get(message.encoding)
-    if channels is None:
-        raise InvalidImageError(f"encoding '{message.encoding}' is not one of {', '.join(_RAW)}")
-    dtype = np.dtype(np.uint16 if "16" in message.encoding else np.uint8)
-    if message.is_bigendian:
-        dtype = dtype.newbyteorder(">")
-    row = message.width * channels * dtype.itemsize
-    if message.step < row or message.data.size < message.height * message.step:
-        raise InvalidImageError(
-            f"{message.data.size} bytes, step {message.step}: not a {message.width}x{message.height} image"
-        )
-    rows = message.data[: message.height * message.step].reshape(message.height, message.step)[:, :row]
-    image = np.ascontiguousarray(rows).view(dtype).reshape(message.height, message.width, channels)
-    if message.encoding in _TO_RGB:
-        return cv2.cvtColor(image, _TO_RGB[message.encoding])
-    return image if channels == 3 else image[..., 0]
+        values = decode_unchanged(message.data)
+        return SampleBits().to_8_bits(values) if values.ndim == 3 and values.dtype == np.uint16 else values
+    if message.encoding in _ONE_CHANNEL:
+        return raw_values(message)
+    return to_rgb(pixels_of(message))
 
 
 def raw_message(image: np.ndarray, header: Any) -> Any:
-    """Return a sensor_msgs/Image: uint8 (H, W, 3) as rgb8, uint8 (H, W) as mono8, uint16 (H, W) as mono16."""
-    encoding = "rgb8" if image.ndim == 3 else "mono16" if image.dtype == np.uint16 else "mono8"
+    """Return a sensor_msgs/Image: (H, W, 3) as rgb8 or rgb16, (H, W) as mono8 or mono16, by its dtype."""
+    encoding = f"{'rgb' if image.ndim == 3 else 'mono'}{image.dtype.itemsize * 8}"
     height, width = image.shape[:2]
     pixels = np.ascontiguousarray(image).reshape(-1).view(np.uint8)
     return make(
@@ -165,10 +139,10 @@ def compressed_message(image: np.ndarray, header: Any, format: str, quality: int
 def decompress(data: bytes) -> bytes:
     """Return a serialized sensor_msgs/CompressedImage as a serialized sensor_msgs/Image with the same header.
 
-    Color becomes rgb8, one channel mono8 or mono16.
+    Color becomes rgb8 or rgb16, one channel mono8 or mono16.
 
     Raises:
         InvalidImageError: it cannot be decoded.
     """
-    message: Any = typestore().deserialize_cdr(data, COMPRESSED_IMAGE)
-    return serialize(raw_message(_decode_compressed(message), message.header))
+    message = image_message(data, COMPRESSED_IMAGE)
+    return serialize(raw_message(decode_unchanged(message.data), message.header))

@@ -1,16 +1,21 @@
-"""JPEG and PNG pictures as they come from a network: their headers are judged before anything is decoded."""
+"""JPEG, PNG and other pictures: their headers are judged before anything is decoded.
+
+The only place that decodes pictures, whether they come from a network, a bag or a file.
+"""
 
 from __future__ import annotations
 
 import struct
-from typing import NamedTuple
+from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 
 from squeeze_segnet_ros.errors import InvalidImageError
-from squeeze_segnet_ros.images import overheard
-from squeeze_segnet_ros.ros.config import MAX_PIXELS
+from squeeze_segnet_ros.images import MAX_PIXELS, overheard
+from squeeze_segnet_ros.images.encodings import ENCODINGS, Pixels, check_size, raw_pixels, refusal
+from squeeze_segnet_ros.images.sample_bits import SampleBits
 
 _PNG_START = b"\x89PNG\r\n\x1a\n"
 _PNG_CHUNK = 12
@@ -20,59 +25,135 @@ _JPEG_START = b"\xff\xd8\xff"
 _JPEG_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _JPEG_ALONE = frozenset({0x01, *range(0xD0, 0xD9)})
 _JPEG_SCAN, _JPEG_END = 0xDA, b"\xff\xd9"
+# A rotation in the EXIF data of a camera's picture would break the match with its calibration.
+_AS_STORED = cv2.IMREAD_IGNORE_ORIENTATION
 
 
-class Picture(NamedTuple):
-    """Pixels, uint8 (H, W, 3) BGR, and what the decoder found wrong with them, or nothing."""
+def pixels_of(message: Any, max_pixels: int = MAX_PIXELS, bits: SampleBits | None = None) -> Pixels:
+    """Return the pixels of a camera message.
 
-    pixels: np.ndarray
-    damage: str
-
-
-def decode(data: np.ndarray | bytes, max_pixels: int = MAX_PIXELS) -> Picture:
-    """Decode a complete JPEG or PNG picture of at most ``max_pixels`` pixels.
+    Args:
+        message: a sensor_msgs/Image or CompressedImage, of rclpy or of ``rosbags``.
+        max_pixels: how many there may be.
+        bits: what was learned of the camera so far; 16 bits become 8 by it.
 
     Raises:
-        InvalidImageError: it is neither, is cut off, or declares a size that is absurd or not the one it has.
+        InvalidImageError: the message contradicts itself or cannot be decoded; says what would be right.
     """
-    raw = bytes(data)
+    if not hasattr(message, "encoding"):
+        return decode(np.frombuffer(message.data, np.uint8), max_pixels, bits)
+    if message.encoding not in ENCODINGS:
+        check_size("the image is", message.width, message.height, max_pixels)
+        raise InvalidImageError(refusal(message))
+    return raw_pixels(message, max_pixels, bits)
+
+
+def decode(data: np.ndarray | bytes, max_pixels: int = MAX_PIXELS, bits: SampleBits | None = None) -> Pixels:
+    """Return the pixels, as bgr8, of a complete picture of at most ``max_pixels`` pixels; 16 bits become 8.
+
+    Raises:
+        InvalidImageError: it is none, is cut off, or declares a size that is absurd or not the one it has.
+    """
+    values, damage = _decode(bytes(data), cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH | _AS_STORED, max_pixels)
+    if values.dtype == np.uint8:
+        return Pixels(values, "bgr8", damage)
+    bits = SampleBits() if bits is None else bits
+    values = bits.to_8_bits(values)
+    return Pixels(values, "bgr8", damage, f"the picture's 16 bits have values of {bits}: scaled to 8")
+
+
+def decode_unchanged(data: np.ndarray | bytes, max_pixels: int = MAX_PIXELS) -> np.ndarray:
+    """Return the values of a picture as they are stored: one channel or RGB, 8 or 16 bits; without alpha.
+
+    Raises:
+        InvalidImageError: as :func:`decode`.
+    """
+    return _rgb(_decode(bytes(data), cv2.IMREAD_UNCHANGED | _AS_STORED, max_pixels)[0])
+
+
+def read_image(path: str | Path, max_pixels: int = MAX_PIXELS) -> np.ndarray:
+    """Return a picture file as uint8 (H, W, 3) RGB, upright, whatever it holds: gray, alpha, 16 bits.
+
+    Raises:
+        InvalidImageError: it cannot be read, or as :func:`decode`; names the file.
+    """
+    return _read(path, cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH, max_pixels, to_8_bits=True)
+
+
+def read_unchanged(path: str | Path, max_pixels: int = MAX_PIXELS) -> np.ndarray:
+    """Return the values of a picture file, such as labels, as :func:`decode_unchanged`.
+
+    Raises:
+        InvalidImageError: it cannot be read, or as :func:`decode`; names the file.
+    """
+    return _read(path, cv2.IMREAD_UNCHANGED | _AS_STORED, max_pixels, to_8_bits=False)
+
+
+def _read(path: str | Path, flags: int, max_pixels: int, to_8_bits: bool) -> np.ndarray:
+    try:
+        values = _rgb(_decode(Path(path).read_bytes(), flags, max_pixels)[0])
+    except OSError as error:
+        raise InvalidImageError(f"{path}: cannot be read: {error.strerror}") from None
+    except InvalidImageError as error:
+        raise InvalidImageError(f"{path}: {error}") from None
+    return SampleBits().to_8_bits(values) if to_8_bits and values.dtype == np.uint16 else values
+
+
+def _rgb(values: np.ndarray) -> np.ndarray:
+    """One channel, BGR or BGRA -> one channel or RGB."""
+    if values.ndim == 2:
+        return values
+    code = {1: None, 3: cv2.COLOR_BGR2RGB, 4: cv2.COLOR_BGRA2RGB}[values.shape[2]]
+    return values[..., 0] if code is None else np.asarray(cv2.cvtColor(values, code))
+
+
+def _decode(raw: bytes, flags: int, max_pixels: int) -> tuple[np.ndarray, str]:
+    """Values of a picture, uint8 or uint16, and what the decoder found wrong with it, or nothing."""
     width, height = declared_size(raw, max_pixels)
     try:
-        # A rotation in the EXIF data would break the match with the camera's calibration.
-        flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
         with overheard.picture_libraries() as heard:
-            pixels = cv2.imdecode(np.frombuffer(raw, np.uint8), flags)
+            values = cv2.imdecode(np.frombuffer(raw, np.uint8), flags)
     except cv2.error as error:
         raise InvalidImageError(
             f"{width}x{height} picture cannot be decoded: {' '.join(str(error).split())}"
         ) from None
-    if pixels is None:
+    if values is None:
         raise InvalidImageError(
             f"{width}x{height} picture of {len(raw)} bytes cannot be decoded: its data is damaged"
             + (f" ({heard[0]})" if heard else "")
         )
-    if pixels.shape[:2] != (height, width):
+    size = values.shape[:2]
+    if size != (height, width) and (flags & _AS_STORED or size != (width, height)):
         raise InvalidImageError(
-            f"the picture declares {width}x{height} and holds {pixels.shape[1]}x{pixels.shape[0]}: damaged"
+            f"the picture declares {width}x{height} and holds {size[1]}x{size[0]}: damaged"
         )
-    return Picture(np.asarray(pixels), heard[0] if heard else "")
+    if values.dtype not in (np.uint8, np.uint16):
+        raise InvalidImageError(f"the picture holds {values.dtype} values: expected 8 or 16 bits")
+    return np.asarray(values), heard[0] if heard else ""
 
 
 def declared_size(data: bytes, max_pixels: int = MAX_PIXELS) -> tuple[int, int]:
-    """Return the width and height that a JPEG or PNG picture declares, once its frame was found sound.
+    """Return width and height that a picture declares, once its frame was found sound.
 
     Raises:
         InvalidImageError: as :func:`decode`, as far as it shows without decoding.
     """
+    complete = True
     if data.startswith(_PNG_START):
         kind, (width, height), complete = "PNG", _png_size(data), b"IEND" in data[-64:]
     elif data.startswith(_JPEG_START):
         kind, ((width, height), scan) = "JPEG", _jpeg_size(data)
         complete = data.rfind(_JPEG_END, scan) >= 0
+    elif data.startswith(b"RIFF") and data[8:12] == b"WEBP":
+        kind, (width, height) = "WebP", _webp_size(data)
+        complete = len(data) >= 8 + int.from_bytes(data[4:8], "little")
+    elif data.startswith(b"BM") and len(data) >= 26:
+        kind, (width, height) = "BMP", struct.unpack_from("<ii", data, 18)
+        width, height = abs(width), abs(height)  # from the top where the height is negative
     else:
         start = data[:4].hex(" ") or "nothing"
         raise InvalidImageError(
-            f"compressed picture starts with {start}: expected JPEG (ff d8 ff) or PNG (89 50 4e 47)"
+            f"the picture starts with {start}: expected JPEG (ff d8 ff), PNG (89 50 4e 47), WebP or BMP"
         )
     check_size(f"{kind} declares", width, height, max_pixels)
     if not complete:
@@ -80,16 +161,6 @@ def declared_size(data: bytes, max_pixels: int = MAX_PIXELS) -> tuple[int, int]:
             f"{width}x{height} {kind} of {len(data)} bytes is cut off: its end marker is missing"
         )
     return width, height
-
-
-def check_size(what: str, width: int, height: int, max_pixels: int) -> None:
-    """Raise InvalidImageError, which begins with ``what``, for a picture without pixels or with too many."""
-    if not width * height:
-        raise InvalidImageError(f"{what} {width}x{height}: there are no pixels")
-    if width * height > max_pixels:
-        raise InvalidImageError(
-            f"{what} {width}x{height}: expected at most {max_pixels} pixels (parameter max_pixels)"
-        )
 
 
 def _png_size(data: bytes) -> tuple[int, int]:
@@ -128,3 +199,16 @@ def _jpeg_size(data: bytes) -> tuple[tuple[int, int], int]:
             size = (width, height)
         at += 2 + max(2, struct.unpack_from(">H", data, at + 2)[0])
     raise InvalidImageError(f"JPEG of {len(data)} bytes is cut off or damaged: no picture after its header")
+
+
+def _webp_size(data: bytes) -> tuple[int, int]:
+    kind = data[12:16]
+    if kind == b"VP8X" and len(data) >= 30:
+        return int.from_bytes(data[24:27], "little") + 1, int.from_bytes(data[27:30], "little") + 1
+    if kind == b"VP8L" and len(data) >= 25:
+        bits = int.from_bytes(data[21:25], "little")
+        return (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
+    if kind == b"VP8 " and len(data) >= 30:
+        width, height = struct.unpack_from("<HH", data, 26)
+        return width & 0x3FFF, height & 0x3FFF
+    raise InvalidImageError(f"WebP of {len(data)} bytes is cut off or damaged: no picture after its header")

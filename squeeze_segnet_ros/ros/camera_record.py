@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 
+from squeeze_segnet_ros.images.sample_bits import SampleBits
 from squeeze_segnet_ros.ros.health import CameraHealth, Finding
 from squeeze_segnet_ros.ros.statistics import RateMeter, StageTimes
 
@@ -21,7 +22,9 @@ class CameraRecord:
         self.labelled = RateMeter(clock=clock)
         self.stages = StageTimes()
         self.health = CameraHealth()
+        self.bits = SampleBits()
         self._clock = clock
+        self._told: set[str] = set()
         self._seen: dict[str, tuple[float, Finding]] = {}
         self._lock = threading.Lock()
 
@@ -36,6 +39,12 @@ class CameraRecord:
         with self._lock:
             for finding in findings:
                 self._seen[finding.kind] = (now, finding)
+
+    def is_news(self, note: str) -> bool:
+        """Whether this was not asked about this camera before."""
+        news = note not in self._told
+        self._told.add(note)
+        return news
 
     def findings(self) -> list[Finding]:
         """Return what was wrong lately, the newest of each kind, the worst first."""

@@ -13,11 +13,10 @@ from enum import Enum
 from typing import Any, NamedTuple
 
 from squeeze_segnet_ros.errors import ConfigError
+from squeeze_segnet_ros.images import MAX_PIXELS
 
 COMPRESSED_SUFFIX = "/compressed"
 ALL_CLASSES = "all"
-MAX_PIXELS = 2**26
-"""Images with more pixels are refused whatever the configuration: twice an 8K picture."""
 _KINDS = {
     bool: "true or false",
     int: "a whole number",

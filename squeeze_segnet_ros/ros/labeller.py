@@ -77,6 +77,7 @@ class Labeller:
         self._clock = clock
         self._announced: tuple[Segmenter, float] | None = None
         self._thread: threading.Thread | None = None
+        self._log = log
         self._complaints = Complaints(log.warning)
 
     def use(self, segmenter: Segmenter, config: NodeConfig) -> None:
@@ -151,13 +152,15 @@ class Labeller:
         self, camera: int, frame: Frame, wanted: Wanted, max_pixels: int, stamp: int, now: int
     ) -> _Job:
         started = time.perf_counter()
-        pixels, encoding, damage = conversions.pixels_of(frame.message, max_pixels)
+        record = self._records[camera]
+        pixels, encoding, damage, note = conversions.pixels_of(frame.message, max_pixels, record.bits)
         if min(pixels.shape[:2]) < MIN_SIZE:
             raise InvalidImageError(
                 f"the image is {pixels.shape[1]}x{pixels.shape[0]}: at least {MIN_SIZE}x{MIN_SIZE} is needed"
             )
         decoded = time.perf_counter()
-        record = self._records[camera]
+        if note and record.is_news(note):
+            self._log.warning(f"{self._cameras[camera].input_topic}: {note}")
         findings = record.health.check(pixels, stamp, now, damage)
         record.note(findings)
         seconds = {"waiting": started - frame.arrived, "decode": decoded - started}

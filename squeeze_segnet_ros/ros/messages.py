@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterable
-from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -15,75 +14,45 @@ from vision_msgs.msg import LabelInfo, VisionClass
 
 from squeeze_segnet_ros.classes import LabelClass
 from squeeze_segnet_ros.errors import InvalidImageError
-from squeeze_segnet_ros.images import decoding as compressed
-from squeeze_segnet_ros.images.encodings import CHANNELS
-from squeeze_segnet_ros.ros.config import MAX_PIXELS
+from squeeze_segnet_ros.images import MAX_PIXELS, decoding
+from squeeze_segnet_ros.images.encodings import ENCODINGS, NO_CAMERA, Pixels, check_size, described
+from squeeze_segnet_ros.images.sample_bits import SampleBits
 
 
-class Pixels(NamedTuple):
-    """The pixels of a camera message.
-
-    Attributes:
-        array: uint8 (H, W, C), or (H, W) for mono8; a view of the message's own buffer where the encoding
-            allows it.
-        encoding: one of ``CHANNELS``.
-        damage: what is wrong with a picture that could be decoded all the same, or nothing.
-    """
-
-    array: np.ndarray
-    encoding: str
-    damage: str = ""
-
-
-def pixels_of(message: Image | CompressedImage, max_pixels: int = MAX_PIXELS) -> Pixels:
-    """Return the pixels of a camera message, at most ``max_pixels`` of them.
+def pixels_of(
+    message: Image | CompressedImage, max_pixels: int = MAX_PIXELS, bits: SampleBits | None = None
+) -> Pixels:
+    """Return the pixels of a camera message; what we do not convert ourselves goes through cv_bridge.
 
     Raises:
-        InvalidImageError: the message contradicts itself or cannot be decoded; says what would be right.
+        InvalidImageError: as :func:`squeeze_segnet_ros.images.decoding.pixels_of`.
     """
-    if isinstance(message, CompressedImage):
-        picture = compressed.decode(np.frombuffer(message.data, np.uint8), max_pixels)
-        return Pixels(picture.pixels, "bgr8", picture.damage)
-    compressed.check_size("the image is", message.width, message.height, max_pixels)
-    if message.encoding in CHANNELS:
-        return Pixels(_view(message), message.encoding)
+    known = isinstance(message, CompressedImage) or message.encoding in (*ENCODINGS, *NO_CAMERA)
+    if known:
+        return decoding.pixels_of(message, max_pixels, bits)
+    check_size("the image is", message.width, message.height, max_pixels)
     return Pixels(_converted(message), "rgb8")
 
 
-def _view(message: Image) -> np.ndarray:
-    channels = CHANNELS[message.encoding]
-    what = f"{message.width}x{message.height} {message.encoding} image"
-    row = message.width * channels
-    if message.step < row:
-        raise InvalidImageError(f"{what} has a step of {message.step} bytes: expected at least {row}")
-    if len(message.data) != message.step * message.height:
-        raise InvalidImageError(
-            f"{what} has {len(message.data)} bytes of data: expected step * height = "
-            f"{message.step} * {message.height} = {message.step * message.height}"
-        )
-    size = (message.height, message.width, channels)
-    view = np.ndarray(size, np.uint8, memoryview(message.data), strides=(message.step, channels, 1))
-    return view[..., 0] if channels == 1 else view
-
-
 def _converted(message: Image) -> np.ndarray:
-    """Convert encodings that need arithmetic, 16 bits, Bayer, YUV, through cv_bridge."""
-    # As Python writes it: a name with line breaks would make lines of its own in a log.
-    what = f"{message.width}x{message.height} image with encoding {message.encoding[:32]!r}"
+    what = described(message)
     try:
         from cv_bridge import CvBridge  # not everywhere installed, and only these encodings need it
-    except ImportError as error:
-        raise InvalidImageError(f"{what} needs cv_bridge ({error}): expected {', '.join(CHANNELS)}") from None
+    # One that was built for another NumPy fails in ways of its own.
+    except Exception as error:
+        raise InvalidImageError(
+            f"{what} needs cv_bridge ({' '.join(str(error).split())}): expected {', '.join(ENCODINGS)}"
+        ) from None
     try:
         pixels = np.asarray(CvBridge().imgmsg_to_cv2(message, "rgb8"))
     # cv_bridge lets NumPy's and OpenCV's own errors through, of many types, when the data does not fit.
     except Exception as error:
         raise InvalidImageError(
-            f"{what} cannot be converted to rgb8: {' '.join(str(error).split())}"
+            f"{what} cannot be converted to rgb8 by cv_bridge: {' '.join(str(error).split())}"
         ) from None
     if pixels.shape != (message.height, message.width, 3) or pixels.dtype != np.uint8:
         raise InvalidImageError(
-            f"{what} became {pixels.dtype} {pixels.shape}: its data does not fit its size"
+            f"{what} became {pixels.dtype} {pixels.shape} in cv_bridge: its data does not fit its size"
         )
     return pixels
 
