@@ -20,7 +20,7 @@ from launch_ros.actions import Node
 from launch_ros.substitutions import FindPackageShare
 
 from squeeze_segnet_ros.ros import launching
-from squeeze_segnet_ros.ros.config import output_base
+from squeeze_segnet_ros.topics import output_base
 
 PACKAGE = "squeeze_segnet_ros"
 SHARE = FindPackageShare(PACKAGE)

@@ -20,7 +20,6 @@ IMAGE = "sensor_msgs/msg/Image"
 COMPRESSED_IMAGE = "sensor_msgs/msg/CompressedImage"
 CAMERA_INFO = "sensor_msgs/msg/CameraInfo"
 IMAGE_TYPES = (IMAGE, COMPRESSED_IMAGE)
-COMPRESSED_SUFFIX = "/compressed"
 _ONE_CHANNEL = ("mono8", "8UC1", "mono16", "16UC1")
 
 

@@ -33,6 +33,7 @@ from rosgraph_msgs.msg import Clock
 
 from squeeze_segnet_ros.bags import BagReader, Topic, messages, open_bag
 from squeeze_segnet_ros.errors import BagError, ConfigError, InvalidImageError, SegmentationError
+from squeeze_segnet_ros.topics import COMPRESSED_SUFFIX
 
 CLOCK_HZ = 100.0
 """Default of ``--clock``; the time is also published right before every message."""
@@ -222,7 +223,7 @@ class Player:
         self._publishers[topic.name] = self._publisher(topic.name, message_type, topic)
         if next(iter(message_type.get_fields_and_field_types().values()), "") == "std_msgs/Header":
             self._with_header.add(topic.name)
-        raw = topic.name.removesuffix(messages.COMPRESSED_SUFFIX)
+        raw = topic.name.removesuffix(COMPRESSED_SUFFIX)
         wanted = self._options.decompress and topic.type == messages.COMPRESSED_IMAGE
         if wanted and raw != topic.name and raw not in self._bag.topics:
             image_type = _message_class(messages.IMAGE)
@@ -297,7 +298,7 @@ class Player:
                 yield _Item(offset, lap, publisher, message.topic, data, has_header, len(data))
                 decoded = self._decoded.get(message.topic)
                 if decoded and decoded.get_subscription_count():
-                    raw = message.topic.removesuffix(messages.COMPRESSED_SUFFIX)
+                    raw = message.topic.removesuffix(COMPRESSED_SUFFIX)
                     future = self._pool.submit(messages.decompress, data)
                     yield _Item(offset, lap, decoded, raw, future, has_header, len(data) * _DECODED_SIZE)
             if not self._options.loop:

@@ -20,7 +20,8 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from vision_msgs.msg import LabelInfo
 
 from squeeze_segnet_ros.msg import SegmentationStats
-from squeeze_segnet_ros.ros.config import COMPRESSED_SUFFIX, NodeConfig, camera_info_topic, output_base
+from squeeze_segnet_ros.ros.config import NodeConfig
+from squeeze_segnet_ros.topics import COMPRESSED_SUFFIX, camera_info_topic, output_base
 
 # A subscriber that falls behind by more than the depth loses the oldest messages; the others do not wait for
 # it. What a recorder needs is kept longer than the pictures, of which a slow viewer wants only the newest.

@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 
 from squeeze_segnet_ros.errors import ConfigError
 from squeeze_segnet_ros.images import MAX_PIXELS
+from squeeze_segnet_ros.topics import COMPRESSED_SUFFIX, output_base
 
-COMPRESSED_SUFFIX = "/compressed"
 ALL_CLASSES = "all"
 _KINDS = {
     bool: "true or false",
@@ -201,17 +201,6 @@ def settings(config: Any = NodeConfig, prefix: str = "") -> tuple[Setting, ...]:
         else:
             found.append(Setting(prefix + item.name, item.default, **item.metadata))
     return tuple(found)
-
-
-def output_base(camera: str) -> str:
-    """Return where a camera's outputs are: ``/camera/front/segmentation`` of ``/camera/front/image_raw``."""
-    parent = camera.rpartition("/")[0]
-    return f"{parent}/segmentation" if parent or camera.startswith("/") else "segmentation"
-
-
-def camera_info_topic(camera: str) -> str:
-    """Return where a camera publishes its CameraInfo, by ROS's convention."""
-    return output_base(camera).removesuffix("segmentation") + "camera_info"
 
 
 def _values(config: Any, prefix: str) -> Iterator[tuple[str, Any]]:

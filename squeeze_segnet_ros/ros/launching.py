@@ -12,7 +12,8 @@ import yaml
 
 from squeeze_segnet_ros.bags import open_bag
 from squeeze_segnet_ros.errors import BagError, ConfigError
-from squeeze_segnet_ros.ros.config import COMPRESSED_SUFFIX, NodeConfig
+from squeeze_segnet_ros.ros.config import NodeConfig
+from squeeze_segnet_ros.topics import COMPRESSED_SUFFIX
 
 _RAW, _COMPRESSED = "sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage"
 

@@ -28,9 +28,9 @@ from squeeze_segnet_ros.bags import messages, open_bag
 from squeeze_segnet_ros.classes import CAMVID
 from squeeze_segnet_ros.data.camvid_bag import write_camvid_bag
 from squeeze_segnet_ros.errors import ConfigError, SegmentationError
-from squeeze_segnet_ros.ros.config import COMPRESSED_SUFFIX, output_base
 from squeeze_segnet_ros.ros.launching import BagPlan, plan_bag, use_own_graph
 from squeeze_segnet_ros.scoring.metrics import confusion_matrix, scores
+from squeeze_segnet_ros.topics import COMPRESSED_SUFFIX, output_base
 from squeeze_segnet_ros.view import contact_sheet
 from support.processes import Running, TooLate
 

@@ -31,7 +31,7 @@ from reliability.harness import (
 )
 from reliability.report import Check, Row
 from squeeze_segnet_ros.ros.complaints import LINES, PERIOD
-from squeeze_segnet_ros.ros.config import COMPRESSED_SUFFIX, output_base
+from squeeze_segnet_ros.topics import COMPRESSED_SUFFIX, output_base
 
 MESSAGES, SHORT_MESSAGES = 20_000, 400
 """Bad and odd messages of both transports together."""

@@ -34,7 +34,7 @@ from reliability.harness import (
 )
 from reliability.report import Check, Row
 from reliability.sender import Stream, encoded, sent_by, start_sender
-from squeeze_segnet_ros.ros.config import COMPRESSED_SUFFIX, output_base
+from squeeze_segnet_ros.topics import COMPRESSED_SUFFIX, output_base
 from support.processes import Running, TooLate, descendants, peak_resident
 
 BACK_S = 10.0

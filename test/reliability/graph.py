@@ -22,7 +22,7 @@ from rclpy.qos import QoSDurabilityPolicy, QoSProfile, QoSReliabilityPolicy
 from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Header
 
-from squeeze_segnet_ros.ros.config import COMPRESSED_SUFFIX, camera_info_topic
+from squeeze_segnet_ros.topics import COMPRESSED_SUFFIX, camera_info_topic
 from support.processes import TooLate
 
 PATIENCE = 60.0

@@ -13,7 +13,8 @@ from sensor_msgs.msg import Image
 from squeeze_segnet_ros.msg import SegmentationStats
 
 from reliability.graph import Graph, Stamp, stamp_of
-from squeeze_segnet_ros.ros.config import NodeConfig, output_base
+from squeeze_segnet_ros.ros.config import NodeConfig
+from squeeze_segnet_ros.topics import output_base
 from support.processes import PATIENCE, Running, TooLate
 
 FRONT = NodeConfig().cameras[0]

@@ -10,7 +10,7 @@ from sensor_msgs.msg import Image
 from reliability.graph import picture, stamp_of, stamp_of_header
 from reliability.harness import EVERYTHING, FRONT, Seen, active_node, until_labelled
 from reliability.report import Check, Row
-from squeeze_segnet_ros.ros.config import output_base
+from squeeze_segnet_ros.topics import output_base
 
 SIZE = (1080, 1920)
 FRAMES, SHORT_FRAMES = 30, 4

@@ -22,7 +22,7 @@ from rclpy.qos import QoSProfile
 from sensor_msgs.msg import CompressedImage, Image
 
 from reliability.graph import picture
-from squeeze_segnet_ros.ros.config import COMPRESSED_SUFFIX
+from squeeze_segnet_ros.topics import COMPRESSED_SUFFIX
 from support.processes import PATIENCE, Running, TooLate
 
 PICTURES = 16

@@ -18,7 +18,7 @@ from reliability.harness import start_node
 from reliability.report import Check, Row
 from reliability.sender import Sent, Stream, sent_by, start_sender
 from squeeze_segnet_ros.models import weights
-from squeeze_segnet_ros.ros.config import COMPRESSED_SUFFIX, output_base
+from squeeze_segnet_ros.topics import COMPRESSED_SUFFIX, output_base
 from support.processes import Running, Usage
 
 SECONDS, SHORT_SECONDS = 1800.0, 60.0

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from squeeze_segnet_ros.errors import ConfigError
-from squeeze_segnet_ros.ros.config import Change, NodeConfig, camera_info_topic, output_base, settings
+from squeeze_segnet_ros.ros.config import Change, NodeConfig, settings
 
 CONFIG = Path(__file__).resolve().parents[2] / "config"
 
@@ -107,20 +107,6 @@ def test_a_change_leaves_the_rest_and_the_original_alone() -> None:
 def test_the_size_for_the_network() -> None:
     assert NodeConfig().network_size is None
     assert NodeConfig().replaced({"input_size": [240, 320]}).network_size == (240, 320)
-
-
-@pytest.mark.parametrize(
-    ("camera", "outputs", "info"),
-    [
-        ("/camera/front/image_raw", "/camera/front/segmentation", "/camera/front/camera_info"),
-        ("/image_raw", "/segmentation", "/camera_info"),
-        ("front/image_color", "front/segmentation", "front/camera_info"),
-        ("image_raw", "segmentation", "camera_info"),
-    ],
-)
-def test_outputs_lie_beside_the_camera(camera: str, outputs: str, info: str) -> None:
-    assert output_base(camera) == outputs
-    assert camera_info_topic(camera) == info
 
 
 class TestInRos:
