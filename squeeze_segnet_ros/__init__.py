@@ -10,6 +10,7 @@ Importing this package never imports ROS.
 from __future__ import annotations
 
 import importlib
+from pathlib import Path
 from pkgutil import extend_path
 from typing import TYPE_CHECKING, Any
 
@@ -17,16 +18,32 @@ if TYPE_CHECKING:
     from squeeze_segnet_ros import models
     from squeeze_segnet_ros.engine import Segmentation, Segmenter, load
 
+    __version__: str
+
 # The generated messages lie in the workspace's copy of this package, wherever this copy lies.
 __path__ = extend_path(__path__, __name__)
 
-__all__ = ["Segmentation", "Segmenter", "load", "models"]
+__all__ = ["Segmentation", "Segmenter", "__version__", "load", "models"]
 
 
 def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        return _version()
     # PyTorch takes seconds to import; tools that need only labels or bags should not wait for it.
     if name == "models":
         return importlib.import_module("squeeze_segnet_ros.models")
     if name in __all__:
         return getattr(importlib.import_module("squeeze_segnet_ros.engine"), name)
     raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
+
+
+def _version() -> str:
+    # In a clone package.xml lies beside the package, in a workspace within it; pip keeps its own metadata.
+    from importlib import metadata
+    from xml.etree import ElementTree
+
+    package = Path(__file__).resolve().parent
+    for folder in (package.parent, package):
+        if (folder / "package.xml").is_file():
+            return str(ElementTree.parse(folder / "package.xml").findtext("version"))
+    return metadata.version(__name__)

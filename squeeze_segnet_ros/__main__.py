@@ -10,6 +10,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import NamedTuple
 
+from squeeze_segnet_ros import __version__
 from squeeze_segnet_ros.errors import ConfigError, SegmentationError
 
 
@@ -45,6 +46,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m squeeze_segnet_ros", description="Semantic segmentation."
     )
+    parser.add_argument("--version", action="version", version=f"squeeze_segnet_ros {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="command")
     parsers = {name: commands.add_parser(name, help=command.help) for name, command in _COMMANDS.items()}
     # Only the command that was asked for is imported: each needs libraries that the others do without.
@@ -58,21 +60,23 @@ def main(arguments: list[str] | None = None) -> int:
         parsed = parser.parse_args(arguments)
         return int(parsed.run(parsed))
     except SegmentationError as error:
-        print(f"{parser.prog} {asked}: {error}", file=sys.stderr)
-        return 2
+        reason = str(error)
+    except ModuleNotFoundError as error:
+        if asked is None or error.name is None or error.name.startswith(__package__):
+            raise
+        extra = _COMMANDS[asked].extra
+        hint = f': pip install "squeeze_segnet_ros[{extra}]"' if extra else ""
+        reason = f"{error.name} is not installed{hint}"
+    print(f"{parser.prog} {asked}: {reason}", file=sys.stderr)
+    return 2
 
 
 def _module(name: str) -> ModuleType:
     command = _COMMANDS[name]
     if command.folder:
         _add_to_path(_repository(name) / command.folder)
-    try:
-        return importlib.import_module(
-            command.module if command.folder else f"squeeze_segnet_ros.commands.{command.module}"
-        )
-    except ModuleNotFoundError as error:
-        hint = f': pip install "squeeze_segnet_ros[{command.extra}]"' if command.extra else ""
-        raise ConfigError(f"{error.name} is not installed{hint}") from None
+        return importlib.import_module(command.module)
+    return importlib.import_module(f"{__package__}.commands.{command.module}")
 
 
 def _repository(name: str) -> Path:

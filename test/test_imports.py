@@ -31,14 +31,3 @@ def test_the_package_itself_is_light():
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True
     )
     assert done.stdout.split() == ["False", "False"]
-
-
-def test_a_command_whose_libraries_are_missing_names_the_extra():
-    code = "import sys; sys.modules['rosbags'] = None; from squeeze_segnet_ros.__main__ import main; "
-    code += "sys.exit(main(['bag', 'info', 'x']))"
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False
-    )
-    assert done.returncode == 2
-    assert "squeeze_segnet_ros[bags]" in done.stderr
-    assert done.stderr.count("\n") == 1

@@ -1,12 +1,9 @@
-"""``python -m squeeze_segnet_ros average``: write the mean of several weights files of one network."""
+"""Write the mean of several weights files of one network."""
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
-
-from squeeze_segnet_ros.models import weights
-from squeeze_segnet_ros.training.average import average
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -17,6 +14,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run the command."""
+    from squeeze_segnet_ros.models import weights
+    from squeeze_segnet_ros.training.average import average
+
     network, metadata = average(args.files)
     weights.save(args.output, network, metadata)
     print(f"mean of {len(args.files)} files of {metadata.model}, written to {args.output}")

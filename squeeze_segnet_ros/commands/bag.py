@@ -10,6 +10,7 @@ from datetime import datetime, timezone
 from squeeze_segnet_ros.bags import messages
 from squeeze_segnet_ros.bags.reader import BagReader, open_bag
 from squeeze_segnet_ros.bags.writer import BagWriter
+from squeeze_segnet_ros.data import SPLITS
 from squeeze_segnet_ros.data.camvid_bag import write_camvid_bag
 from squeeze_segnet_ros.errors import BagError, InvalidImageError
 
@@ -28,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     camvid = actions.add_parser("camvid", help="write CamVid frames with their true labels as a bag")
     camvid.add_argument("--data", required=True, help="CamVid folder with test/, testannot/ and so on")
     camvid.add_argument("--output", required=True, help="bag folder to create")
-    camvid.add_argument("--split", default="test", choices=("train", "val", "test"), help="default: test")
+    camvid.add_argument("--split", default="test", choices=SPLITS, help="default: test")
     camvid.add_argument("--rate", type=float, default=10.0, help="frames per second (default: 10)")
     camvid.add_argument(
         "--format", default="png", choices=("png", "jpeg"), help="png is lossless (default: png)"

@@ -1,4 +1,4 @@
-"""``python -m squeeze_segnet_ros evaluate``: score a weights file on a split of CamVid.
+"""Score a weights file on a split of CamVid.
 
 Writes ``scores.json``, ``scores.md`` (a table beside the paper's), ``confusion.png`` and ``frames.jpg`` (the
 best and the worst frames: image, truth, prediction).
@@ -12,10 +12,8 @@ import os
 from pathlib import Path
 
 from squeeze_segnet_ros.classes import CAMVID
-from squeeze_segnet_ros.data.camvid import SPLITS, load_split
-from squeeze_segnet_ros.engine import load
+from squeeze_segnet_ros.data import SPLITS
 from squeeze_segnet_ros.errors import ConfigError, DatasetError
-from squeeze_segnet_ros.scoring.evaluate import evaluate, markdown_table
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -33,6 +31,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run the command."""
+    from squeeze_segnet_ros.data.camvid import load_split
+    from squeeze_segnet_ros.engine import load
+    from squeeze_segnet_ros.scoring.evaluate import evaluate, markdown_table
+
     if args.data is None:
         raise DatasetError("no data set: give --data or set CAMVID_ROOT to CamVid's root folder")
     segmenter = load(args.model, args.weights, args.device, args.precision)

@@ -1,20 +1,18 @@
-"""``python -m squeeze_segnet_ros export``: write a network, from image to labels, for other runtimes."""
+"""Write a network, from image to labels, for other runtimes."""
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
 
-import torch
-
-from squeeze_segnet_ros.engine.export import FORMATS, exported, labels_network, write_onnx
-from squeeze_segnet_ros.engine.segmenter import MIN_SIZE
 from squeeze_segnet_ros.errors import ConfigError
+
+_SUFFIXES = {"onnx": ".onnx", "torch-export": ".pt2"}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
-    parser.add_argument("--format", required=True, choices=tuple(FORMATS), help="format of the file")
+    parser.add_argument("--format", required=True, choices=tuple(_SUFFIXES), help="format of the file")
     parser.add_argument("--model", default="squeeze_segnet", help="network [squeeze_segnet]")
     parser.add_argument("--weights", type=Path, help="safetensors file [the released weights]")
     parser.add_argument("--size", default="480x360", help="width x height of the images in pixels [480x360]")
@@ -24,10 +22,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run the command."""
+    import torch
+
+    from squeeze_segnet_ros.engine.export import exported, labels_network, write_onnx
+
     size = _parse_size(args.size)
     if args.batch < 1:
         raise ConfigError(f"--batch is {args.batch}: give at least 1")
-    default = Path("build/export") / f"{args.model}_{size[1]}x{size[0]}{FORMATS[args.format]}"
+    default = Path("build/export") / f"{args.model}_{size[1]}x{size[0]}{_SUFFIXES[args.format]}"
     path = args.output or default
     network = labels_network(args.model, args.weights)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -41,6 +43,8 @@ def run(args: argparse.Namespace) -> int:
 
 def _parse_size(text: str) -> tuple[int, int]:
     """Turn ``480x360`` into (360, 480)."""
+    from squeeze_segnet_ros.engine.segmenter import MIN_SIZE
+
     width, _, height = text.partition("x")
     if not (width.isdecimal() and height.isdecimal() and min(int(width), int(height)) >= MIN_SIZE):
         raise ConfigError(f"--size is '{text}': give width x height of at least {MIN_SIZE} pixels each")

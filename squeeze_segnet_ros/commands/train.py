@@ -1,4 +1,4 @@
-"""``python -m squeeze_segnet_ros train``: train a network on CamVid."""
+"""Train a network on CamVid."""
 
 from __future__ import annotations
 
@@ -8,9 +8,6 @@ import os
 from pathlib import Path
 
 from squeeze_segnet_ros.errors import ConfigError, DatasetError
-from squeeze_segnet_ros.memory import keep_freed_memory
-from squeeze_segnet_ros.training.config import TrainConfig
-from squeeze_segnet_ros.training.trainer import Trainer, process_group
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -33,6 +30,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run the command; 0 when it trained to the end, 130 after Ctrl-C, which leaves a checkpoint."""
+    from squeeze_segnet_ros.memory import keep_freed_memory
+    from squeeze_segnet_ros.training.config import TrainConfig
+    from squeeze_segnet_ros.training.trainer import Trainer, process_group
+
     config = TrainConfig.from_yaml(args.config)
     if args.steps is not None:
         config = dataclasses.replace(config, steps=args.steps)

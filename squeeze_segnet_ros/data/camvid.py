@@ -17,7 +17,6 @@ from torch import Tensor
 from squeeze_segnet_ros.classes import CAMVID, UNLABELLED
 from squeeze_segnet_ros.errors import DatasetError
 
-SPLITS = ("train", "val", "test")
 SIZE = (360, 480)
 """Height and width of the release's images."""
 _IMAGE_SUFFIXES = (".png", ".webp")

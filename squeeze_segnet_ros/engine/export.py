@@ -18,7 +18,6 @@ from squeeze_segnet_ros.errors import ConfigError
 from squeeze_segnet_ros.images.pixels import normalize
 from squeeze_segnet_ros.models import weights as weights_files
 
-FORMATS = {"onnx": ".onnx", "torch-export": ".pt2"}
 OPSET = 18
 
 

@@ -89,7 +89,11 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("node", help="its full name, such as /segnet")
     parser.add_argument("command", choices=sorted(_COMMANDS))
     parsed = parser.parse_args(arguments)
-    rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
+    try:
+        rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
+    except RuntimeError as error:  # rclpy's RCLError: a log folder that cannot be made, say
+        print(f"lifecycle_client: {' '.join(str(error).split())}", file=sys.stderr)
+        return 1
     asking = Node("lifecycle_client", enable_rosout=False, start_parameter_services=False)
     try:
         _COMMANDS[parsed.command](asking, parsed.node)

@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 import torch
 
-from benchmark import command as benchmark
+from benchmark import networks
 from squeeze_segnet_ros import models
 from squeeze_segnet_ros.__main__ import main
 
 
 def test_writes_a_table_and_the_figures(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    networks = ["--only", "networks", "--models", "enet", "--size", "64x48", "--rounds", "3"]
-    arguments = ["benchmark", *networks, "--device", "cpu"]
+    options = ["--only", "networks", "--models", "enet", "--size", "64x48", "--rounds", "3"]
+    arguments = ["benchmark", *options, "--device", "cpu"]
     assert main([*arguments, "--output", str(tmp_path)]) == 0
     report = json.loads((tmp_path / "networks.json").read_text())
     assert (report["width"], report["height"], report["precision"]) == (64, 48, "fp32")
@@ -38,11 +38,11 @@ def test_writes_a_table_and_the_figures(tmp_path: Path, capsys: pytest.CaptureFi
 def test_counts_arithmetic_as_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
     # 8 filters of 3x3x3 at 32x64 positions, a multiplication and an addition each.
     monkeypatch.setattr(models, "build", lambda name, num_classes: torch.nn.Conv2d(3, 8, 3, padding=1))
-    assert benchmark.gflop("any", (32, 64)) == pytest.approx(2 * 8 * 27 * 32 * 64 / 1e9)
+    assert networks.gflop("any", (32, 64)) == pytest.approx(2 * 8 * 27 * 32 * 64 / 1e9)
 
 
 def test_arithmetic_of_the_papers_network() -> None:
-    assert benchmark.gflop("squeeze_segnet", (360, 480)) == pytest.approx(14.8, abs=0.05)
+    assert networks.gflop("squeeze_segnet", (360, 480)) == pytest.approx(14.8, abs=0.05)
 
 
 @pytest.mark.parametrize(

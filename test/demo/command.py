@@ -26,6 +26,7 @@ import numpy as np
 
 from squeeze_segnet_ros.bags import messages, open_bag
 from squeeze_segnet_ros.classes import CAMVID
+from squeeze_segnet_ros.data import SPLITS
 from squeeze_segnet_ros.data.camvid_bag import write_camvid_bag
 from squeeze_segnet_ros.errors import ConfigError, SegmentationError
 from squeeze_segnet_ros.ros.launching import BagPlan, plan_bag, use_own_graph
@@ -474,7 +475,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     source = parser.add_mutually_exclusive_group()
     source.add_argument("--bag", type=Path, help="a bag with camera images (default: the sample bag)")
     source.add_argument("--camvid", type=Path, help="a CamVid folder: plays its test frames")
-    parser.add_argument("--split", default="test", choices=("train", "val", "test"), help="of --camvid")
+    parser.add_argument("--split", default="test", choices=SPLITS, help="of --camvid")
     parser.add_argument("--limit", type=int, help="at most so many frames of --camvid")
     parser.add_argument("--output", type=Path, default=Path("build/demo"), help="folder for the results")
     parser.add_argument("--rate", type=float, help="speed of the bag (default: what this computer manages)")

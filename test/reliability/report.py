@@ -112,7 +112,7 @@ def page(results: Sequence[dict[str, Any]]) -> str:
 
 def machine() -> str:
     """Return this computer in words."""
-    from benchmark.command import cpu_name  # imports PyTorch
+    from benchmark.networks import cpu_name  # imports PyTorch
 
     cores = len(os.sched_getaffinity(0))
     return f"{cpu_name()}, {cores} core{'s' if cores > 1 else ''}"

@@ -17,7 +17,6 @@ from reliability.graph import Graph
 from reliability.harness import start_node
 from reliability.report import Check, Row
 from reliability.sender import Sent, Stream, sent_by, start_sender
-from squeeze_segnet_ros.models import weights
 from squeeze_segnet_ros.topics import COMPRESSED_SUFFIX, output_base
 from support.processes import Running, Usage
 
@@ -59,6 +58,8 @@ class Observed:
 
     def event(self) -> None:
         """Let the next thing happen to the node."""
+        from squeeze_segnet_ros.models import weights  # imports PyTorch
+
         released = str(weights.released("squeeze_segnet"))
         events = (
             lambda: self._listen("label", "stats"),

@@ -21,7 +21,10 @@ PRESENCE_S = 5.0  # how long what the user named is waited for
 @contextmanager
 def observer() -> Iterator[Node]:
     """Yield a hidden node without parameters and log topic of its own."""
-    rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
+    try:
+        rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
+    except RuntimeError as error:  # rclpy's RCLError: a log folder that cannot be made, say
+        raise CommandError(" ".join(str(error).split())) from None
     try:
         yield rclpy.create_node(
             f"_ros2cli_{os.getpid()}", start_parameter_services=False, enable_rosout=False
