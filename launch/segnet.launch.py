@@ -20,7 +20,7 @@ from launch_ros.actions import Node
 from launch_ros.substitutions import FindPackageShare
 
 from squeeze_segnet_ros.ros import launching
-from squeeze_segnet_ros.topics import output_base
+from squeeze_segnet_ros.topics import OUTPUTS, output_base
 
 PACKAGE = "squeeze_segnet_ros"
 SHARE = FindPackageShare(PACKAGE)
@@ -187,7 +187,7 @@ def show(context, camera):
         return LogInfo(
             msg=f"rviz2 is not installed: sudo apt install ros-{distribution}-rviz2; going on without it"
         )
-    outputs = [f"/segmentation/{name}" for name in ("label", "overlay", "confidence")]
+    outputs = [f"/segmentation/{output.name}" for output in OUTPUTS]
     ours = (
         output_base(RVIZ_CAMERA).removesuffix("/segmentation"),
         output_base(camera).removesuffix("/segmentation"),

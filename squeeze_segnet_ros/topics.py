@@ -1,14 +1,68 @@
-"""Names of topics: where a camera's outputs are, whether they come from the node or from a recording."""
+"""Topics: what is published for each camera and where, by the node and in a recording alike.
+
+Publishers, RViz, the security policy and the docs follow the table ``OUTPUTS``. To add an output, add a row
+and publish it in ``ros/labeller.py``.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 COMPRESSED_SUFFIX = "/compressed"
 SEGMENTATION = "segmentation"
 """Last part of the namespace of a camera's outputs."""
-OUTPUTS = ("label", "label/compressed", "overlay", "confidence", "label_info", "camera_info", "stats")
-"""Every output of a camera, by its topic below ``.../segmentation/``."""
+
+
+class Output(NamedTuple):
+    """A topic below a camera's ``segmentation/``.
+
+    Attributes:
+        name: its name there.
+        type: its message type, as ``ros2 topic info`` writes it.
+        what: what it holds, in a few words.
+        depth: messages that are kept for a subscriber that falls behind; then it loses the oldest.
+        needs_network: whether the network runs for somebody who listens to it.
+        latched: whether the last message is kept for those that come later.
+    """
+
+    name: str
+    type: str
+    what: str
+    depth: int
+    needs_network: bool = True
+    latched: bool = False
+
+
+_IMAGE = "sensor_msgs/msg/Image"
+
+# What a recorder needs is kept longer than the pictures, of which a slow viewer wants only the newest.
+LABEL = Output("label", _IMAGE, "class id per pixel; 255 = unlabelled", 30)
+LABEL_PNG = Output("label/compressed", "sensor_msgs/msg/CompressedImage", "the same, lossless", 30)
+OVERLAY = Output("overlay", _IMAGE, "the camera image with the class colors blended in", 5)
+CONFIDENCE = Output("confidence", _IMAGE, "probability of the chosen class, 0..255", 5)
+LABEL_INFO = Output(
+    "label_info",
+    "vision_msgs/msg/LabelInfo",
+    "class ids and names; the threshold is `min_confidence`",
+    1,
+    needs_network=False,
+    latched=True,
+)
+CAMERA_INFO = Output(
+    "camera_info",
+    "sensor_msgs/msg/CameraInfo",
+    "the camera's own, when it publishes one",
+    30,
+    needs_network=False,
+)
+STATS = Output(
+    "stats",
+    "squeeze_segnet_ros/msg/SegmentationStats",
+    "pixels per class, time per stage, drops by cause",
+    30,
+)
+OUTPUTS = (LABEL, LABEL_PNG, OVERLAY, CONFIDENCE, LABEL_INFO, CAMERA_INFO, STATS)
 
 
 def output_base(camera: str) -> str:
@@ -42,4 +96,4 @@ def camera_info_topic(camera: str) -> str:
 
 def is_output(topic: str) -> bool:
     """Return whether a topic is an output of ours, by its name."""
-    return any(f"/{topic}".endswith(f"/{SEGMENTATION}/{output}") for output in OUTPUTS)
+    return any(f"/{topic}".endswith(f"/{SEGMENTATION}/{output.name}") for output in OUTPUTS)

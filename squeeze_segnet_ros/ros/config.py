@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from squeeze_segnet_ros.errors import ConfigError
 from squeeze_segnet_ros.images import MAX_PIXELS
-from squeeze_segnet_ros.topics import COMPRESSED_SUFFIX, output_base
+from squeeze_segnet_ros.topics import COMPRESSED_SUFFIX
 
 ALL_CLASSES = "all"
 _KINDS = {
@@ -172,12 +172,8 @@ class NodeConfig:
                     f"cameras: '{camera}' is a compressed topic: set transport to compressed and name it "
                     f"'{camera.removesuffix(COMPRESSED_SUFFIX)}'"
                 )
-        bases = [output_base(camera) for camera in self.cameras]
-        for camera, base in zip(self.cameras, bases, strict=True):
-            if bases.count(base) > 1:
-                raise ConfigError(
-                    f"cameras: '{camera}' shares its outputs {base}/... with another: use one topic each"
-                )
+            if self.cameras.count(camera) > 1:
+                raise ConfigError(f"cameras: '{camera}' is named twice: name each camera once")
         if not self.cameras:
             raise ConfigError("cameras is empty: name at least one image topic")
         if (

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
 
-from squeeze_segnet_ros.ros.camera_record import CameraRecord
-from squeeze_segnet_ros.ros.frame_queue import Counts, Fate
+from squeeze_segnet_ros.ros.camera_line import CameraLine
+from squeeze_segnet_ros.ros.frame_queue import Fate
 from squeeze_segnet_ros.ros.health import Level
 from squeeze_segnet_ros.ros.statistics import PERCENTILES
 
@@ -53,14 +53,15 @@ def network_status(
     )
 
 
-def camera_status(
-    node: str, topic: str, active: bool, record: CameraRecord, counts: Counts, before: Counts
-) -> DiagnosticStatus:
-    """Report on one camera; ``before`` are its counts at the last report."""
+def camera_status(node: str, camera: CameraLine, active: bool) -> DiagnosticStatus:
+    """Report on one camera, and on what has changed since its last report."""
+    record, counts, before = camera.record, camera.slot.counts(), camera.reported
+    camera.reported = counts
     arriving, labelled = record.received.rate(), record.labelled.rate()
-    level, words = Level.OK, [str(finding) for finding in record.findings()]
-    if words:
-        level = record.findings()[0].level if record.findings() else Level.OK
+    # Once: another thread adds to them.
+    findings = record.findings()
+    level = max((finding.level for finding in findings), default=Level.OK)
+    words = [str(finding) for finding in findings]
     for fate in _ALARMING:
         new = getattr(counts, fate.value) - getattr(before, fate.value)
         if new > 0:
@@ -88,8 +89,8 @@ def camera_status(
         for percentile, seconds in zip(PERCENTILES, times, strict=True):
             values[f"{stage} p{percentile} ms"] = f"{seconds * 1e3:.2f}"
     return DiagnosticStatus(
-        name=f"{node}: {topic}",
-        hardware_id=topic,
+        name=f"{node}: {camera.input.topic}",
+        hardware_id=camera.input.topic,
         level=_LEVELS[level],
         message="; ".join(words),
         values=_key_values(values),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from enum import Enum
 from typing import Generic, TypeVar
@@ -38,8 +37,8 @@ class Counts:
     """
 
     received: int = 0
-    waiting: int = 0
     labelled: int = 0
+    waiting: int = 0
     unwatched: int = 0
     replaced: int = 0
     too_old: int = 0
@@ -59,124 +58,145 @@ class Counts:
         return sum(self.drops.values())
 
     def __str__(self) -> str:
-        words = [f"{self.received} received", f"{self.labelled} labelled"]
-        words += [
-            f"{count} {name}"
-            for name, count in asdict(self).items()
-            if count and name not in words[0] + words[1]
-        ]
-        return ", ".join(words)
+        always = ("received", "labelled")
+        return ", ".join(f"{count} {name}" for name, count in asdict(self).items() if count or name in always)
+
+
+class Slot(Generic[FrameT]):
+    """The place of one camera in a :class:`FrameQueue`; for use from any thread."""
+
+    def __init__(self, depth: int, changed: threading.Condition) -> None:
+        self._waiting: deque[FrameT] = deque()
+        self._depth = depth
+        self._taken = self._given_up = 0
+        self._counts = Counts()
+        self._open = True
+        self._changed = changed
+
+    def put(self, frame: FrameT) -> None:
+        """Take a frame that came. In a closed queue it is counted as ``shutting_down`` and forgotten."""
+        with self._changed:
+            self._count(received=1, waiting=1)
+            if not self._open:
+                self._became(Fate.SHUTTING_DOWN)
+                return
+            if len(self._waiting) == self._depth:
+                self._waiting.popleft()
+                self._became(Fate.REPLACED)
+            self._waiting.append(frame)
+            self._changed.notify_all()
+
+    def miss(self, frames: int) -> None:
+        """Count frames that were sent and did not come."""
+        with self._changed:
+            self._count(lost=frames)
+
+    def settle(self, fate: Fate) -> None:
+        """Say what became of a frame that was taken; nothing, if it was discarded meanwhile."""
+        with self._changed:
+            if self._given_up:
+                self._given_up -= 1
+                return
+            self._taken -= 1
+            self._became(fate)
+
+    def counts(self) -> Counts:
+        """Return what became of the frames up to now."""
+        with self._changed:
+            return self._counts
+
+    # What follows is the queue's, which holds the lock.
+
+    def _take(self) -> FrameT:
+        self._taken += 1
+        return self._waiting.popleft()
+
+    def _discard(self) -> None:
+        for _ in range(len(self._waiting) + self._taken):
+            self._became(Fate.SHUTTING_DOWN)
+        self._waiting.clear()
+        self._given_up += self._taken
+        self._taken = 0
+
+    def _became(self, fate: Fate) -> None:
+        self._count(waiting=-1, **{fate.value: 1})
+
+    def _count(self, **steps: int) -> None:
+        self._counts = replace(
+            self._counts, **{name: getattr(self._counts, name) + n for name, n in steps.items()}
+        )
 
 
 class FrameQueue(Generic[FrameT]):
     """Holds the latest frames of each camera until a worker takes them; for use from any thread.
 
     Args:
-        cameras: how many cameras there are; they are numbered from 0.
         depth: frames of one camera that may wait. When one more comes, the oldest is given up.
     """
 
-    def __init__(self, cameras: int, depth: int = 1) -> None:
-        self._waiting: list[deque[FrameT]] = [deque() for _ in range(cameras)]
-        self._taken = [0] * cameras
-        self._given_up = [0] * cameras
-        self._counts = [Counts() for _ in range(cameras)]
+    def __init__(self, depth: int = 1) -> None:
+        self._slots: list[Slot[FrameT]] = []
         self._depth = depth
         self._next = 0
         self._open = True
-        self._working = False
+        self._in_work = 0
         self._changed = threading.Condition()
 
-    def put(self, camera: int, frame: FrameT) -> None:
-        """Take a frame that came. In a closed queue it is counted as ``shutting_down`` and forgotten."""
-        with self._changed:
-            self._count(camera, received=1, waiting=1)
-            if not self._open:
-                self._settle(camera, Fate.SHUTTING_DOWN)
-                return
-            if len(self._waiting[camera]) == self._depth:
-                self._waiting[camera].popleft()
-                self._settle(camera, Fate.REPLACED)
-            self._waiting[camera].append(frame)
-            self._changed.notify_all()
+    def add_slot(self) -> Slot[FrameT]:
+        """Add a place for one more camera."""
+        slot: Slot[FrameT] = Slot(self._depth, self._changed)
+        self._slots.append(slot)
+        return slot
 
-    def miss(self, camera: int, frames: int) -> None:
-        """Count frames that were sent and did not come."""
-        with self._changed:
-            self._count(camera, lost=frames)
-
-    def take(self, limit: int) -> list[tuple[int, FrameT]]:
+    def take(self, limit: int) -> list[FrameT]:
         """Wait for frames, then take the oldest that waits of up to ``limit`` cameras, in turn.
 
-        Each must be settled with :meth:`settle`. The next call says that this work is over. An empty list
-        means that the queue was closed and nothing is left.
+        Each must be settled with :meth:`Slot.settle`, and all together be released with :meth:`done`. An
+        empty list means that the queue was closed and nothing is left.
         """
         with self._changed:
-            self._working = False
-            self._changed.notify_all()
-            self._changed.wait_for(lambda: any(self._waiting) or not self._open)
-            count = len(self._waiting)
+            self._changed.wait_for(lambda: self._holds_frames() or not self._open)
+            count = len(self._slots)
             order = [(self._next + i) % count for i in range(count)]
-            chosen = [camera for camera in order if self._waiting[camera]][:limit]
+            chosen = [number for number in order if self._slots[number]._waiting][:limit]
             if chosen:
                 # The camera after the last one served is the first of the next batch, so that none starves.
                 self._next = (chosen[-1] + 1) % count
-                self._working = True
-            for camera in chosen:
-                self._taken[camera] += 1
-            return [(camera, self._waiting[camera].popleft()) for camera in chosen]
+            self._in_work += len(chosen)
+            return [self._slots[number]._take() for number in chosen]
 
-    def settle(self, camera: int, fate: Fate) -> None:
-        """Say what became of a frame that was taken; nothing, if it was discarded meanwhile."""
+    def done(self, frames: int) -> None:
+        """Say that the work on so many of the frames that were taken is over."""
         with self._changed:
-            if self._given_up[camera]:
-                self._given_up[camera] -= 1
-                return
-            self._taken[camera] -= 1
-            self._settle(camera, fate)
+            self._in_work -= frames
+            self._changed.notify_all()
 
     def open(self) -> None:
         """Take frames again after :meth:`close`."""
-        with self._changed:
-            self._open = True
+        self._set_open(True)
 
     def close(self) -> None:
         """Take no more frames; those that wait can still be taken."""
-        with self._changed:
-            self._open = False
-            self._changed.notify_all()
+        self._set_open(False)
 
     def discard(self) -> None:
         """Count every frame that waits or is being worked on as ``shutting_down``."""
         with self._changed:
-            for camera, frames in enumerate(self._waiting):
-                for _ in range(len(frames) + self._taken[camera]):
-                    self._settle(camera, Fate.SHUTTING_DOWN)
-                frames.clear()
-                self._given_up[camera] += self._taken[camera]
-                self._taken[camera] = 0
+            for slot in self._slots:
+                slot._discard()
             self._changed.notify_all()
 
     def wait_until_idle(self, timeout: float) -> bool:
         """Wait until nothing waits and nothing is being worked on; False after ``timeout`` seconds."""
         with self._changed:
-            return self._changed.wait_for(lambda: not any(self._waiting) and not self._working, timeout)
+            return self._changed.wait_for(lambda: not self._holds_frames() and not self._in_work, timeout)
 
-    def counts(self, camera: int) -> Counts:
-        """Return what became of the frames of one camera up to now."""
+    def _holds_frames(self) -> bool:
+        return any(slot._waiting for slot in self._slots)
+
+    def _set_open(self, is_open: bool) -> None:
         with self._changed:
-            return self._counts[camera]
-
-    @staticmethod
-    def total(counts: Sequence[Counts]) -> Counts:
-        """Return the counts of several cameras together."""
-        return Counts(*(sum(column) for column in zip(*(asdict(c).values() for c in counts), strict=True)))
-
-    def _settle(self, camera: int, fate: Fate) -> None:
-        self._count(camera, waiting=-1, **{fate.value: 1})
-
-    def _count(self, camera: int, **steps: int) -> None:
-        counts = self._counts[camera]
-        self._counts[camera] = replace(
-            counts, **{name: getattr(counts, name) + n for name, n in steps.items()}
-        )
+            self._open = is_open
+            for slot in self._slots:
+                slot._open = is_open
+            self._changed.notify_all()

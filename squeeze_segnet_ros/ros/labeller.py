@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from rclpy.clock import Clock
 from rclpy.impl.rcutils_logger import RcutilsLogger
-from sensor_msgs.msg import CompressedImage, Image
+from std_msgs.msg import Header
 
 from squeeze_segnet_ros.classes import UNLABELLED, LabelClass
 from squeeze_segnet_ros.engine import Segmentation, Segmenter, load
@@ -20,36 +20,58 @@ from squeeze_segnet_ros.errors import ConfigError, DeviceLostError, InvalidImage
 from squeeze_segnet_ros.memory import release_freed_memory, separate_blocks
 from squeeze_segnet_ros.msg import SegmentationStats
 from squeeze_segnet_ros.ros import messages as conversions
-from squeeze_segnet_ros.ros.camera import Camera, Wanted
-from squeeze_segnet_ros.ros.camera_record import CameraRecord
+from squeeze_segnet_ros.ros.camera_line import CameraFrame, CameraLine
 from squeeze_segnet_ros.ros.complaints import Complaints
 from squeeze_segnet_ros.ros.config import ALL_CLASSES, NodeConfig
 from squeeze_segnet_ros.ros.frame_queue import Fate, FrameQueue
 from squeeze_segnet_ros.ros.health import Finding
+from squeeze_segnet_ros.topics import (
+    CAMERA_INFO,
+    CONFIDENCE,
+    LABEL,
+    LABEL_INFO,
+    LABEL_PNG,
+    OVERLAY,
+    STATS,
+    Output,
+)
 
 MAX_BATCH = 8
 """Frames of different cameras that go through the network together."""
-
-
-class Frame(NamedTuple):
-    """A message that waits; ``arrived`` is time.perf_counter()."""
-
-    message: Image | CompressedImage
-    arrived: float
 
 
 @dataclass
 class _Job:
     """A frame on its way; ``seconds`` are the times of its stages so far."""
 
-    camera: int
-    message: Image | CompressedImage
-    wanted: Wanted
+    frame: CameraFrame
+    wanted: frozenset[Output]
     pixels: np.ndarray
     encoding: str
     findings: tuple[Finding, ...]
     seconds: dict[str, float] = field(default_factory=dict)
     settled: bool = False
+
+    @property
+    def camera(self) -> CameraLine:
+        return self.frame.camera
+
+    @property
+    def header(self) -> Header:
+        return self.frame.message.header
+
+    @property
+    def kind(self) -> tuple[bool, bool]:
+        """What is asked of the network beside the labels: confidence, overlay."""
+        return CONFIDENCE in self.wanted, OVERLAY in self.wanted
+
+
+class _Tools(NamedTuple):
+    """What a batch is worked on with; ``shown`` are the ids of the classes in the overlay, None for all."""
+
+    segmenter: Segmenter
+    config: NodeConfig
+    shown: tuple[int, ...] | None
 
 
 class Labeller:
@@ -60,34 +82,34 @@ class Labeller:
 
     def __init__(
         self,
-        cameras: Sequence[Camera],
-        records: Sequence[CameraRecord],
-        queue: FrameQueue[Frame],
+        cameras: Sequence[CameraLine],
+        queue: FrameQueue[CameraFrame],
         clock: Clock,
         log: RcutilsLogger,
-        segmenter: Segmenter,
-        config: NodeConfig,
         on_device_lost: Callable[[str], None],
     ) -> None:
-        self._tools = (segmenter, config)
-        self._on_device_lost = on_device_lost
         self._cameras = cameras
-        self._records = records
         self._queue = queue
         self._clock = clock
-        self._announced: tuple[Segmenter, float] | None = None
-        self._thread: threading.Thread | None = None
         self._log = log
         self._complaints = Complaints(log.warning)
+        self._on_device_lost = on_device_lost
+        self._tools: _Tools
+        self._announced: tuple[Segmenter, float] | None = None
+        self._thread: threading.Thread | None = None
 
     def use(self, segmenter: Segmenter, config: NodeConfig) -> None:
-        """Work with these from the next batch on. May be called from any thread."""
-        self._tools = (segmenter, config)
+        """Work with these from the next batch on. May be called from any thread.
+
+        Raises:
+            ConfigError: ``shown_classes`` names a class that the network does not know; nothing has changed.
+        """
+        self._tools = _Tools(segmenter, config, ids_of(config.shown_classes, segmenter.classes))
 
     def start(self, thread_name: str) -> None:
         """Begin to work, in a thread of this name."""
         self._announced = None
-        self._announce(*self._tools)
+        self._announce(self._tools)
         # A network pass cannot be interrupted; a process that has to end does not wait for it.
         self._thread = threading.Thread(target=self._work, name=thread_name, daemon=True)
         self._thread.start()
@@ -101,22 +123,23 @@ class Labeller:
     def _work(self) -> None:
         while batch := self._queue.take(MAX_BATCH):
             self._label(batch)
+            self._queue.done(len(batch))
 
-    def _label(self, batch: list[tuple[int, Frame]]) -> None:
+    def _label(self, batch: list[CameraFrame]) -> None:
         """Take a batch its way."""
-        segmenter, config = self._tools
-        self._announce(segmenter, config)
-        jobs = [job for camera, frame in batch if (job := self._prepared(camera, frame, config))]
+        tools = self._tools
+        self._announce(tools)
+        jobs = [job for frame in batch if (job := self._prepared(frame, tools.config))]
         # Cameras whose listeners want the same go through together; nobody pays for another's overlay.
-        for kind in {(job.wanted.confidence, job.wanted.overlay) for job in jobs}:
-            group = [job for job in jobs if (job.wanted.confidence, job.wanted.overlay) == kind]
+        for kind in {job.kind for job in jobs}:
+            group = [job for job in jobs if job.kind == kind]
             try:
-                results = self._segment(group, segmenter, config)
+                results = self._segment(group, tools)
                 # The labels of all cameras first, since others wait for them.
                 for job, result in zip(group, results, strict=True):
                     self._publish_label(job, result)
                 for job, result in zip(group, results, strict=True):
-                    self._publish_rest(job, result, segmenter, len(group))
+                    self._publish_rest(job, result, tools.segmenter, len(group))
             # Out of memory, say: the frame is gone, the node is not.
             except Exception as error:
                 self._complaints.tell("segmenting failed", error)
@@ -124,95 +147,94 @@ class Labeller:
                     self._on_device_lost(str(error))
                 for job in group:
                     if not job.settled:
-                        self._queue.settle(job.camera, Fate.FAILED)
+                        job.camera.slot.settle(Fate.FAILED)
 
-    def _prepared(self, camera: int, frame: Frame, config: NodeConfig) -> _Job | None:
+    def _prepared(self, frame: CameraFrame, config: NodeConfig) -> _Job | None:
         """Return a frame that is worth the network; None when it was settled otherwise."""
-        wanted = self._cameras[camera].wanted()
+        camera = frame.camera
+        wanted = camera.outputs.wanted()
         stamp, now = conversions.stamp_ns(frame.message.header), self._clock.now().nanoseconds
-        fate = None
         try:
-            if not wanted.network:
+            if not any(output.needs_network for output in wanted):
                 fate = Fate.UNWATCHED
-                self._relay_camera_info(camera, wanted, frame.message)
+                self._relay_camera_info(frame, wanted)
             elif config.max_age and now - stamp > config.max_age * 1e9:
                 fate = Fate.TOO_OLD
             else:
-                return self._decode(camera, frame, wanted, config.max_pixels, stamp, now)
+                return self._decode(frame, wanted, config.max_pixels, stamp, now)
         except InvalidImageError as error:
             fate = Fate.INVALID
-            self._complaints.tell(f"{self._cameras[camera].input_topic}: dropped a frame", error)
+            self._complaints.tell(f"{camera.input.topic}: dropped a frame", error)
         except Exception as error:
             fate = Fate.FAILED
-            self._complaints.tell(f"{self._cameras[camera].input_topic}: failed on a frame", error)
-        self._queue.settle(camera, fate)
+            self._complaints.tell(f"{camera.input.topic}: failed on a frame", error)
+        camera.slot.settle(fate)
         return None
 
     def _decode(
-        self, camera: int, frame: Frame, wanted: Wanted, max_pixels: int, stamp: int, now: int
+        self, frame: CameraFrame, wanted: frozenset[Output], max_pixels: int, stamp: int, now: int
     ) -> _Job:
         started = time.perf_counter()
-        record = self._records[camera]
+        record = frame.camera.record
         pixels, encoding, damage, note = conversions.pixels_of(frame.message, max_pixels, record.bits)
+        if note and record.is_news(note):
+            self._log.warning(f"{frame.camera.input.topic}: {note}")
         if min(pixels.shape[:2]) < MIN_SIZE:
             raise InvalidImageError(
                 f"the image is {pixels.shape[1]}x{pixels.shape[0]}: at least {MIN_SIZE}x{MIN_SIZE} is needed"
             )
         decoded = time.perf_counter()
-        if note and record.is_news(note):
-            self._log.warning(f"{self._cameras[camera].input_topic}: {note}")
         findings = record.health.check(pixels, stamp, now, damage)
         record.note(findings)
         seconds = {"waiting": started - frame.arrived, "decode": decoded - started}
-        return _Job(camera, frame.message, wanted, pixels, encoding, findings, seconds)
+        return _Job(frame, wanted, pixels, encoding, findings, seconds)
 
-    def _segment(self, jobs: list[_Job], segmenter: Segmenter, config: NodeConfig) -> list[Segmentation]:
-        return segmenter.segment(
+    def _segment(self, jobs: list[_Job], tools: _Tools) -> list[Segmentation]:
+        confidence, overlay = jobs[0].kind
+        return tools.segmenter.segment(
             [job.pixels for job in jobs],
             encodings=[job.encoding for job in jobs],
-            confidence=jobs[0].wanted.confidence,
-            overlay=jobs[0].wanted.overlay,
-            overlay_alpha=config.overlay.alpha,
-            min_confidence=config.min_confidence,
-            shown_classes=ids_of(config.shown_classes, segmenter.classes),
+            confidence=confidence,
+            overlay=overlay,
+            overlay_alpha=tools.config.overlay.alpha,
+            min_confidence=tools.config.min_confidence,
+            shown_classes=tools.shown,
         )
 
     def _publish_label(self, job: _Job, result: Segmentation) -> None:
         started = time.perf_counter()
-        header = job.message.header
-        if job.wanted.label:
-            label = conversions.image_message(header, result.labels, "mono8")
-            self._cameras[job.camera].publishers["label"].publish(label)
-        latency = (self._clock.now().nanoseconds - conversions.stamp_ns(header)) / 1e9
+        if LABEL in job.wanted:
+            job.camera.outputs.publish(LABEL, conversions.image_message(job.header, result.labels, "mono8"))
+        latency = (self._clock.now().nanoseconds - conversions.stamp_ns(job.header)) / 1e9
         job.seconds |= result.seconds | {"publish": time.perf_counter() - started, "end_to_end": latency}
 
     def _publish_rest(self, job: _Job, result: Segmentation, segmenter: Segmenter, batch_size: int) -> None:
         """Publish each output only if somebody listens."""
         started = time.perf_counter()
-        publishers, header, wanted = self._cameras[job.camera].publishers, job.message.header, job.wanted
-        self._relay_camera_info(job.camera, wanted, job.message, result.labels.shape)
+        header, publish = job.header, job.camera.outputs.publish
+        self._relay_camera_info(job.frame, job.wanted, result.labels.shape)
         if result.confidence is not None:
-            publishers["confidence"].publish(conversions.image_message(header, result.confidence, "mono8"))
+            publish(CONFIDENCE, conversions.image_message(header, result.confidence, "mono8"))
         if result.overlay is not None:
-            publishers["overlay"].publish(conversions.image_message(header, result.overlay, "rgb8"))
-        if wanted.label_compressed:
-            publishers["label/compressed"].publish(conversions.png_message(header, result.labels))
+            publish(OVERLAY, conversions.image_message(header, result.overlay, "rgb8"))
+        if LABEL_PNG in job.wanted:
+            publish(LABEL_PNG, conversions.png_message(header, result.labels))
         job.settled = True
-        self._queue.settle(job.camera, Fate.LABELLED)
+        job.camera.slot.settle(Fate.LABELLED)
         job.seconds["publish"] += time.perf_counter() - started
-        self._records[job.camera].labelled.tick()
-        self._records[job.camera].add_times(job.seconds)
-        if wanted.stats:
-            publishers["stats"].publish(self._stats(job, result, segmenter, batch_size))
+        job.camera.record.labelled.tick()
+        job.camera.record.add_times(job.seconds)
+        if STATS in job.wanted:
+            publish(STATS, self._stats(job, result, segmenter, batch_size))
 
     def _stats(
         self, job: _Job, result: Segmentation, segmenter: Segmenter, batch_size: int
     ) -> SegmentationStats:
-        counts, seconds = self._queue.counts(job.camera), job.seconds
+        counts, seconds = job.camera.slot.counts(), job.seconds
         pixels = conversions.class_pixels(result.labels)
         return SegmentationStats(
-            header=job.message.header,
-            camera=self._cameras[job.camera].topic,
+            header=job.header,
+            camera=job.camera.name,
             model=segmenter.model,
             weights_sha256=segmenter.weights_sha256,
             device=segmenter.device,
@@ -237,34 +259,29 @@ class Labeller:
         )
 
     def _relay_camera_info(
-        self,
-        camera: int,
-        wanted: Wanted,
-        message: Image | CompressedImage,
-        size: tuple[int, ...] | None = None,
+        self, frame: CameraFrame, wanted: frozenset[Output], size: tuple[int, ...] | None = None
     ) -> None:
         """Publish the camera's calibration with the frame's header, for a label of ``size`` (H, W)."""
-        info = self._cameras[camera].info
-        if info is None or not wanted.camera_info:
+        info = frame.camera.input.info
+        if info is None or CAMERA_INFO not in wanted:
             return
         height, width = size or (info.height, info.width)
-        relayed = conversions.camera_info_message(message.header, info, width, height)
-        self._cameras[camera].publishers["camera_info"].publish(relayed)
+        relayed = conversions.camera_info_message(frame.message.header, info, width, height)
+        frame.camera.outputs.publish(CAMERA_INFO, relayed)
 
-    def _announce(self, segmenter: Segmenter, config: NodeConfig) -> None:
+    def _announce(self, tools: _Tools) -> None:
         """Tell what the ids mean, when that is new."""
-        if self._announced == (segmenter, config.min_confidence):
+        segmenter, threshold = tools.segmenter, tools.config.min_confidence
+        if self._announced == (segmenter, threshold):
             return
         changed = self._announced is not None and self._announced[0] is not segmenter
-        self._announced = (segmenter, config.min_confidence)
+        self._announced = (segmenter, threshold)
         if changed:
             # Nobody else holds the network that was here before.
             release_freed_memory()
-        stamp = self._clock.now().to_msg()
+        message = conversions.label_info_message(self._clock.now().to_msg(), segmenter.classes, threshold)
         for camera in self._cameras:
-            camera.publish_label_info(
-                conversions.label_info_message(stamp, segmenter.classes, config.min_confidence)
-            )
+            camera.outputs.publish(LABEL_INFO, message)
 
 
 def ids_of(shown: Iterable[str], classes: Sequence[LabelClass]) -> tuple[int, ...] | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from functools import partial
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from diagnostic_msgs.msg import DiagnosticArray
@@ -15,19 +15,19 @@ from rclpy.duration import Duration
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
 from rosgraph_msgs.msg import Clock as ClockMessage
-from sensor_msgs.msg import CompressedImage, Image
 
 from squeeze_segnet_ros.errors import ConfigError, SegmentationError
 from squeeze_segnet_ros.memory import release_freed_memory
 from squeeze_segnet_ros.ros import diagnostics, parameters
-from squeeze_segnet_ros.ros.camera import Camera, pending
-from squeeze_segnet_ros.ros.camera_record import CameraRecord
+from squeeze_segnet_ros.ros.camera_line import CameraFrame, CameraLine
 from squeeze_segnet_ros.ros.config import Change, NodeConfig, Setting
-from squeeze_segnet_ros.ros.frame_queue import Counts, FrameQueue
+from squeeze_segnet_ros.ros.frame_queue import FrameQueue
+from squeeze_segnet_ros.ros.rclpy_internals import given_parameters, lifecycle_state, take_pending
+from squeeze_segnet_ros.topics import output_bases
 
 if TYPE_CHECKING:
     from squeeze_segnet_ros.engine import Segmenter
-    from squeeze_segnet_ros.ros.labeller import Frame, Labeller
+    from squeeze_segnet_ros.ros.labeller import Labeller
 
 DRAIN_SECONDS = 1.0
 """After SIGINT or SIGTERM, frames that wait are labelled for so long; the rest counts as shutting_down."""
@@ -38,6 +38,21 @@ _DELIVERY_SECONDS = 0.3
 _POLL_SECONDS = 0.1
 
 
+@dataclass(frozen=True)
+class Events:
+    """What the node and its process tell each other.
+
+    Attributes:
+        stopping: the process has to end: nothing waits any longer than it must.
+        loading: the network is loaded on configuring: nothing is lost when the process ends now.
+        device_lost: the GPU has failed for good: only a new process can use it again.
+    """
+
+    stopping: threading.Event = field(default_factory=threading.Event)
+    loading: threading.Event = field(default_factory=threading.Event)
+    device_lost: threading.Event = field(default_factory=threading.Event)
+
+
 class SegnetNode(LifecycleNode):
     """Subscribes to the cameras, hands frames to the labeller, and answers to lifecycle and parameters.
 
@@ -45,25 +60,19 @@ class SegnetNode(LifecycleNode):
         ConfigError: a parameter that was given at the start is wrong.
     """
 
-    def __init__(self, **arguments: Any) -> None:
+    def __init__(self, events: Events | None = None, **arguments: Any) -> None:
         super().__init__("segnet", **arguments)
-        self.stopping = threading.Event()
-        """Set when the process has to end: nothing waits any longer than it must."""
-        self.loading = threading.Event()
-        """Set while the network is loaded on configuring: nothing is lost when the process ends then."""
-        self.device_lost = threading.Event()
-        """Set when the GPU has failed for good: only a new process can use it again."""
+        self._events = events or Events()
         self.trouble: str | None = None
         """Why the last transition failed, or the GPU."""
         self._config = parameters.declare(self)
-        for line in parameters.complaints_about_unknown(parameters.overrides(self)):
+        for line in parameters.complaints_about_unknown(given_parameters(self)):
             self.get_logger().warning(line)
         self._segmenter: Segmenter | None = None
         self._labeller: Labeller | None = None
-        self._queue: FrameQueue[Frame] = FrameQueue(0)
-        self._cameras: list[Camera] = []
-        self._records: list[CameraRecord] = []
-        self._reported: list[Counts] = []
+        self._load_segmenter: Callable[[NodeConfig], Segmenter]
+        self._queue: FrameQueue[CameraFrame] = FrameQueue()
+        self._cameras: list[CameraLine] = []
         self._active = False
         self._told_unwatched = False
         self.add_on_set_parameters_callback(self._on_set_parameters)
@@ -134,46 +143,43 @@ class SegnetNode(LifecycleNode):
 
     def _configure(self) -> None:
         started = time.monotonic()
-        self.loading.set()
+        self._events.loading.set()
         try:
             self._load()
         finally:
-            self.loading.clear()
+            self._events.loading.clear()
         assert self._segmenter is not None
         self.get_logger().info(f"{_describe(self._segmenter)}, ready in {time.monotonic() - started:.1f} s")
 
     def _load(self) -> None:
         # PyTorch takes seconds to import: the node's services are there before that.
-        from squeeze_segnet_ros.ros.labeller import Labeller, load_segmenter
+        from squeeze_segnet_ros.ros import labeller
 
         self._clean_up()
-        self._segmenter = load_segmenter(self._config)
-        self._cameras = [Camera(self, topic, self._config) for topic in self._config.cameras]
-        self._records = [CameraRecord() for _ in self._cameras]
-        self._reported = [Counts() for _ in self._cameras]
-        self._queue = FrameQueue(len(self._cameras), self._config.max_waiting)
-        self._labeller = Labeller(
-            self._cameras,
-            self._records,
-            self._queue,
-            self.get_clock(),
-            self.get_logger(),
-            self._segmenter,
-            self._config,
-            self._on_device_lost,
+        self._load_segmenter = labeller.load_segmenter
+        self._segmenter = self._load_segmenter(self._config)
+        self._queue = FrameQueue(self._config.max_waiting)
+        names = self._config.cameras
+        self._cameras = [
+            CameraLine(self, name, base, self._config, self._queue)
+            for name, base in zip(names, output_bases(names), strict=True)
+        ]
+        self._labeller = labeller.Labeller(
+            self._cameras, self._queue, self.get_clock(), self.get_logger(), self._on_device_lost
         )
+        self._labeller.use(self._segmenter, self._config)
 
     def _on_device_lost(self, reason: str) -> None:
         self.trouble = reason
-        self.device_lost.set()
+        self._events.device_lost.set()
 
     def _activate(self) -> None:
         assert self._labeller is not None
         self._queue.open()
         self._labeller.start(LABELLER)
-        for number, camera in enumerate(self._cameras):
-            camera.subscribe(partial(self._on_image, number))
-            self.get_logger().info(f"listening to {camera.input_topic}")
+        for camera in self._cameras:
+            camera.input.subscribe()
+            self.get_logger().info(f"listening to {camera.input.topic}")
         self._active = True
 
     def _deactivate(self, seconds: float) -> None:
@@ -182,48 +188,40 @@ class SegnetNode(LifecycleNode):
         self._active = False
         self._take_pending()
         for camera in self._cameras:
-            camera.unsubscribe()
+            camera.input.unsubscribe()
         self._queue.close()
         started = time.monotonic()
         while not self._queue.wait_until_idle(_POLL_SECONDS):
-            if time.monotonic() - started > (DRAIN_SECONDS if self.stopping.is_set() else seconds):
+            if time.monotonic() - started > (DRAIN_SECONDS if self._events.stopping.is_set() else seconds):
                 break
         self._queue.discard()
         self._labeller.join(_POLL_SECONDS)
         deadline = time.monotonic() + _DELIVERY_SECONDS
-        for number, camera in enumerate(self._cameras):
-            camera.wait_for_delivery(max(0.0, deadline - time.monotonic()))
-            self.get_logger().info(f"{camera.input_topic}: {self._queue.counts(number)}")
+        for camera in self._cameras:
+            camera.outputs.wait_for_delivery(max(0.0, deadline - time.monotonic()))
+            self.get_logger().info(f"{camera.input.topic}: {camera.slot.counts()}")
 
     def _clean_up(self) -> None:
         for camera in self._cameras:
             camera.destroy()
-        self._cameras, self._records, self._reported = [], [], []
+        self._cameras = []
         self._segmenter = self._labeller = None
         release_freed_memory()
 
     # Frames
 
-    def _on_image(self, camera: int, message: Image | CompressedImage, lost: int) -> None:
-        from squeeze_segnet_ros.ros.labeller import Frame
-
-        if lost:
-            self._queue.miss(camera, lost)
-        self._records[camera].received.tick()
-        self._queue.put(camera, Frame(message, time.perf_counter()))
-
     def _take_pending(self) -> None:
         """Deliver what has arrived while the executor's thread was busy: frames, and the time they go by."""
         for camera in self._cameras:
-            camera.take_pending()
+            camera.input.take_pending()
         for subscription in self.subscriptions:
             if subscription.msg_type is ClockMessage:
-                for message, _ in pending(subscription):
+                for message, _ in take_pending(subscription):
                     subscription.callback(message)  # type: ignore[call-arg]  # rclpy's takes no more
 
     def _on_time_jump(self, jump: object) -> None:
-        for record in self._records:
-            record.forget_time()
+        for camera in self._cameras:
+            camera.record.forget_time()
 
     # Parameters
 
@@ -239,8 +237,6 @@ class SegnetNode(LifecycleNode):
 
     def _take_over(self, config: NodeConfig, different: list[Setting]) -> None:
         """Let the labeller work with a new config, or raise SegmentationError and change nothing."""
-        from squeeze_segnet_ros.ros.labeller import ids_of
-
         assert self._segmenter is not None and self._labeller is not None
         for setting in different:
             if setting.change is Change.UNCONFIGURED:
@@ -250,14 +246,11 @@ class SegnetNode(LifecycleNode):
         segmenter = self._segmenter
         if any(setting.change is Change.SWITCH for setting in different):
             segmenter = self._load_beside(config)
-        ids_of(config.shown_classes, segmenter.classes)
-        self._segmenter = segmenter
         self._labeller.use(segmenter, config)
+        self._segmenter = segmenter
 
     def _load_beside(self, config: NodeConfig) -> Segmenter:
         """Load a network in another thread; frames are taken on meanwhile, so none is lost."""
-        from squeeze_segnet_ros.ros.labeller import load_segmenter
-
         loaded: list[Segmenter] = []
         # Texts alone: exceptions would hold on to their frames, and so to the network that runs now, until
         # Python looks for circles, which it seldom does.
@@ -265,7 +258,7 @@ class SegnetNode(LifecycleNode):
 
         def load() -> None:
             try:
-                loaded.append(load_segmenter(config))
+                loaded.append(self._load_segmenter(config))
             except SegmentationError as error:
                 reasons.append(str(error))
             except Exception as error:
@@ -273,7 +266,7 @@ class SegnetNode(LifecycleNode):
 
         thread = threading.Thread(target=load, name=LOADER, daemon=True)
         thread.start()
-        while thread.is_alive() and not self.stopping.is_set():
+        while thread.is_alive() and not self._events.stopping.is_set():
             self._take_pending()
             if self._report_timer.is_ready():
                 self._report_timer.reset()
@@ -287,25 +280,21 @@ class SegnetNode(LifecycleNode):
     # Diagnostics
 
     def _publish_diagnostics(self) -> None:
-        name, state = self.get_fully_qualified_name(), self._state_machine.current_state[1]
+        name = self.get_fully_qualified_name()
         message = DiagnosticArray()
         message.header.stamp = self.get_clock().now().to_msg()
-        message.status = [diagnostics.network_status(name, state, self.trouble, self._segmenter)]
-        for number, camera in enumerate(self._cameras):
-            counts = self._queue.counts(number)
-            record, before = self._records[number], self._reported[number]
-            message.status.append(
-                diagnostics.camera_status(name, camera.input_topic, self._active, record, counts, before)
-            )
-            self._reported[number] = counts
+        message.status = [
+            diagnostics.network_status(name, lifecycle_state(self), self.trouble, self._segmenter),
+            *(diagnostics.camera_status(name, camera, self._active) for camera in self._cameras),
+        ]
         self._diagnostics.publish(message)
         self._tell_if_unwatched()
 
     def _tell_if_unwatched(self) -> None:
-        if self._told_unwatched or not any(counts.unwatched >= 10 for counts in self._reported):
+        if self._told_unwatched or not any(camera.reported.unwatched >= 10 for camera in self._cameras):
             return
         self._told_unwatched = True
-        topics = ", ".join(camera.outputs for camera in self._cameras)
+        topics = ", ".join(camera.outputs.topics for camera in self._cameras)
         self.get_logger().info(
             f"frames arrive, and nobody listens to {topics}: nothing is computed until someone does"
         )

@@ -12,6 +12,7 @@ from rclpy.parameter import Parameter
 
 from squeeze_segnet_ros.errors import ConfigError
 from squeeze_segnet_ros.ros.config import Change, NodeConfig, Setting, settings
+from squeeze_segnet_ros.ros.rclpy_internals import given_parameters
 
 # What rclpy declares on every node by itself.
 _RCLPY_NAMES = ("use_sim_time", "start_type_description_service")
@@ -24,7 +25,7 @@ def declare(node: Node) -> NodeConfig:
     Raises:
         ConfigError: a value that was given has the wrong type or is out of its limits.
     """
-    given = {name: item.value for name, item in overrides(node).items() if name in _names()}
+    given = {name: item.value for name, item in given_parameters(node).items() if name in _names()}
     config = NodeConfig().replaced(given)
     for setting in settings():
         default = list(setting.default) if isinstance(setting.default, tuple) else setting.default
@@ -33,12 +34,6 @@ def declare(node: Node) -> NodeConfig:
         except ParameterException as error:
             raise ConfigError(f"parameter {setting.name}: {' '.join(str(error).split())}") from None
     return config
-
-
-def overrides(node: Node) -> dict[str, Parameter]:
-    """Return the parameters that were given to a node from outside, by name, whether it knows them or not."""
-    # rclpy has no public way to ask for the names that were never declared.
-    return dict(node._parameter_overrides)
 
 
 def describe(setting: Setting) -> ParameterDescriptor:

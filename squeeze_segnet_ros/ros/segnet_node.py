@@ -17,7 +17,7 @@ def main(arguments: list[str] | None = None) -> int:
 
     It also ends, with exit code 1, when the GPU is lost, so that whoever respawns it gets one that labels.
     """
-    stop, loading = threading.Event(), threading.Event()
+    stop, loading, device_lost = threading.Event(), threading.Event(), threading.Event()
     loading.set()
     _stop_on_signals(stop, loading)
     # PyTorch's threads spin while they wait for each other. On a computer whose cores are busy with other
@@ -36,17 +36,16 @@ def main(arguments: list[str] | None = None) -> int:
     from rclpy.signals import SignalHandlerOptions
     from rclpy.utilities import remove_ros_args
 
-    from squeeze_segnet_ros.ros.node import SegnetNode
+    from squeeze_segnet_ros.ros.node import Events, SegnetNode
 
     try:
         options = _parser().parse_args(remove_ros_args(argv)[1:])
         rclpy.init(args=argv, signal_handler_options=SignalHandlerOptions.NO)
-        node = SegnetNode()
+        node = SegnetNode(Events(stop, loading, device_lost))
     # rclpy has an exception of its own for each kind of bad argument, without a common base.
     except Exception as error:
         print(f"segnet_node: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
-    node.stopping, node.loading = stop, loading
     loading.clear()
     executor = SingleThreadedExecutor()
     executor.add_node(node)
@@ -60,7 +59,7 @@ def main(arguments: list[str] | None = None) -> int:
         executor.create_task(start)
 
     def must_end() -> bool:
-        return node.device_lost.is_set() or (failed.is_set() and options.exit_on_failure)
+        return device_lost.is_set() or (failed.is_set() and options.exit_on_failure)
 
     while not stop.is_set() and not must_end():
         executor.spin_once(timeout_sec=_POLL_SECONDS)

@@ -76,7 +76,7 @@ def test_the_defaults_are_valid_and_described() -> None:
         ("cameras", [], "cameras is empty"),
         ("cameras", ["/camera front"], "'/camera front' is not a topic name"),
         ("cameras", ["/a/image_raw/compressed"], "set transport to compressed and name it '/a/image_raw'"),
-        ("cameras", ["/a/image_raw", "/a/image_color"], "shares its outputs /a/segmentation"),
+        ("cameras", ["/a/image_raw", "/a/image_raw"], "'/a/image_raw' is named twice"),
         ("input_size", [480], "give [height, width]"),
         ("input_size", [0, 480], "give [height, width]"),
         ("input_size", [360, 99999], "input_size is 99999"),
