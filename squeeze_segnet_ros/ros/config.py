@@ -5,24 +5,19 @@ This is their only home. The ROS parameters, ``config/segnet.yaml`` and the READ
 
 from __future__ import annotations
 
-import dataclasses
 import re
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 from enum import Enum
+from functools import cache
 from typing import Any, NamedTuple
 
+from squeeze_segnet_ros import configuration
 from squeeze_segnet_ros.errors import ConfigError
 from squeeze_segnet_ros.images import MAX_PIXELS
 from squeeze_segnet_ros.topics import COMPRESSED_SUFFIX
 
 ALL_CLASSES = "all"
-_KINDS = {
-    bool: "true or false",
-    int: "a whole number",
-    float: "a number",
-    str: "a text, in quotes where it looks like a number",
-}
 _TOPIC = re.compile(r"/?[A-Za-z_][A-Za-z0-9_]*(/[A-Za-z_][A-Za-z0-9_]*)*")
 
 
@@ -47,14 +42,9 @@ class Setting(NamedTuple):
 
 
 def _parameter(
-    default: Any,
-    description: str,
-    change: Change = Change.UNCONFIGURED,
-    limits: tuple[float, float] | None = None,
-    choices: tuple[str, ...] = (),
+    default: Any, description: str, change: Change = Change.UNCONFIGURED, **limits_or_choices: Any
 ) -> Any:
-    facts = {"description": description, "change": change, "limits": limits, "choices": choices}
-    return field(default=default, metadata=facts)
+    return configuration.setting(default, description, change=change, **limits_or_choices)
 
 
 @dataclass(frozen=True)
@@ -150,23 +140,25 @@ class NodeConfig:
         Raises:
             ConfigError: a value is of the wrong type or not one that the node can work with.
         """
-        changed: NodeConfig = _replace(self, "", values)
+        changed = configuration.replaced(self, values)
         changed.check()
         return changed
 
     def values(self) -> dict[str, Any]:
         """Return every value by its dotted name, in the order of :func:`settings`."""
-        return dict(_values(self, ""))
+        return {leaf.name: leaf.value for leaf in configuration.leaves(self)}
 
     def check(self) -> None:
         """Raise ConfigError when a value is not one that the node can work with."""
-        for setting, value in zip(settings(), self.values().values(), strict=True):
-            _check(setting, value)
+        configuration.check(self)
         for camera in self.cameras:
             if not _TOPIC.fullmatch(camera):
                 raise ConfigError(
                     f"cameras: '{camera}' is not a topic name: write one like /camera/front/image_raw"
                 )
+            # What ROS's reader of parameter files makes of `cameras:` and `cameras: null`.
+            if camera.lower() == "null":
+                raise ConfigError("cameras is null: name at least one image topic")
             if camera.endswith(COMPRESSED_SUFFIX):
                 raise ConfigError(
                     f"cameras: '{camera}' is a compressed topic: set transport to compressed and name it "
@@ -188,57 +180,9 @@ class NodeConfig:
             raise ConfigError(f"shown_classes is empty: name classes, or ['{ALL_CLASSES}']")
 
 
-def settings(config: Any = NodeConfig, prefix: str = "") -> tuple[Setting, ...]:
+@cache
+def settings() -> tuple[Setting, ...]:
     """Return every parameter in the order in which they are documented."""
-    found: list[Setting] = []
-    for item in dataclasses.fields(config):
-        if dataclasses.is_dataclass(item.default):
-            found += settings(item.default, f"{item.name}.")
-        else:
-            found.append(Setting(prefix + item.name, item.default, **item.metadata))
-    return tuple(found)
-
-
-def _values(config: Any, prefix: str) -> Iterator[tuple[str, Any]]:
-    for item in dataclasses.fields(config):
-        value = getattr(config, item.name)
-        if dataclasses.is_dataclass(value):
-            yield from _values(value, f"{prefix}{item.name}.")
-        else:
-            yield prefix + item.name, value
-
-
-def _replace(config: Any, prefix: str, changes: Mapping[str, Any]) -> Any:
-    new: dict[str, Any] = {}
-    for item in dataclasses.fields(config):
-        current = getattr(config, item.name)
-        name = prefix + item.name
-        if dataclasses.is_dataclass(current):
-            new[item.name] = _replace(current, f"{name}.", changes)
-        elif name in changes:
-            new[item.name] = _typed(name, item.default, changes[name])
-    return dataclasses.replace(config, **new)
-
-
-def _typed(name: str, default: Any, value: Any) -> Any:
-    """Return ``value`` in the type of ``default``; 1 may stand for 1.0, and a text for a list of one."""
-    if isinstance(default, tuple):
-        items = [value] if isinstance(value, (str, bytes)) or not isinstance(value, Iterable) else list(value)
-        return tuple(_typed(name, default[0], item) for item in items)
-    if isinstance(default, float) and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    if type(value) is not type(default):
-        raise ConfigError(f"{name} is {value!r}: expected {_KINDS[type(default)]}")
-    return value
-
-
-def _check(setting: Setting, value: Any) -> None:
-    if setting.choices and value not in setting.choices:
-        raise ConfigError(f"{setting.name} is '{value}': choose one of {', '.join(setting.choices)}")
-    if setting.limits is None:
-        return
-    low, high = setting.limits
-    for number in value if isinstance(value, tuple) else (value,):
-        # Written so that NaN fails too.
-        if not low <= number <= high:
-            raise ConfigError(f"{setting.name} is {number}: must be from {low} to {high}")
+    return tuple(
+        Setting(leaf.name, leaf.default, **leaf.facts) for leaf in configuration.leaves(NodeConfig())
+    )

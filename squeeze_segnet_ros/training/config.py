@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-import yaml
-
+from squeeze_segnet_ros import configuration, yaml_file
+from squeeze_segnet_ros.configuration import check, setting
 from squeeze_segnet_ros.data.augment import AugmentConfig
 from squeeze_segnet_ros.errors import ConfigError
 
@@ -19,7 +17,7 @@ _MAY_TRAIN = ("train", "val")
 class OptimizerConfig:
     """``name``: sgd, adam, adamw, muon; ``encoder_lr_factor`` scales the rate of what comes from ImageNet."""
 
-    name: str = "adamw"
+    name: str = setting("adamw", choices=("sgd", "adam", "adamw", "muon"))
     lr: float = 2e-3
     momentum: float = 0.9
     weight_decay: float = 1e-2
@@ -27,7 +25,7 @@ class OptimizerConfig:
     clip_norm: float = 0.0
 
     def __post_init__(self) -> None:
-        _check_choice("name", self.name, ("sgd", "adam", "adamw", "muon"))
+        check(self)
 
 
 @dataclass(frozen=True)
@@ -39,10 +37,10 @@ class ScheduleConfig:
 
     warmup_steps: int = 0
     decay: float = 0.0
-    shape: str = "linear"
+    shape: str = setting("linear", choices=("linear", "cosine"))
 
     def __post_init__(self) -> None:
-        _check_choice("shape", self.shape, ("linear", "cosine"))
+        check(self)
 
 
 @dataclass(frozen=True)
@@ -54,14 +52,14 @@ class LossConfig:
     well labelled ones, whose cross entropy counts.
     """
 
-    class_weights: str = "median_frequency"
+    class_weights: str = setting("median_frequency", choices=("median_frequency", "inverse_log"))
     class_weight_power: float = 1.0
     dice_weight: float = 0.0
     label_smoothing: float = 0.0
     hardest_share: float = 1.0
 
     def __post_init__(self) -> None:
-        _check_choice("class_weights", self.class_weights, ("median_frequency", "inverse_log"))
+        check(self)
         if not 0 < self.hardest_share <= 1:
             raise ConfigError(f"hardest_share is {self.hardest_share}: it is a share above 0, up to 1")
 
@@ -102,7 +100,7 @@ class TrainConfig:
     model: str = "squeeze_segnet"
     steps: int = 1000
     batch_size: int = 8
-    data_splits: tuple[str, ...] = ("train",)
+    data_splits: tuple[str, ...] = setting(("train",), choices=_MAY_TRAIN)
     extra_share: float = 0.0
     evaluate_every: int = 250
     ema_decay: float = 0.0
@@ -118,8 +116,7 @@ class TrainConfig:
             raise ConfigError("steps and evaluate_every must be at least 1 and batch_size at least 2")
         if not self.data_splits or len(set(self.data_splits)) < len(self.data_splits):
             raise ConfigError("data_splits must name at least one split, each once")
-        for split in self.data_splits:
-            _check_choice("data_splits", split, _MAY_TRAIN)
+        check(self)
 
     @classmethod
     def from_yaml(cls, path: Path) -> TrainConfig:
@@ -128,51 +125,4 @@ class TrainConfig:
         Raises:
             ConfigError: no such file, not YAML, or a key or a value that does not exist.
         """
-        try:
-            values = yaml.safe_load(path.read_text())
-        except FileNotFoundError:
-            raise ConfigError(f"no configuration file {path}") from None
-        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-            raise ConfigError(f"{path} is not readable YAML: {' '.join(str(error).split())}") from error
-        config: TrainConfig = _from_dict(cls, values or {}, str(path))
-        return config
-
-
-def _check_choice(key: str, value: str, choices: tuple[str, ...]) -> None:
-    if value not in choices:
-        raise ConfigError(f"{key} is '{value}': choose {' or '.join(choices)}")
-
-
-def _from_dict(cls: Any, values: Any, where: str) -> Any:
-    if not isinstance(values, dict):
-        raise ConfigError(f"{where}: expected keys and values, found {values!r}")
-    known = {f.name: f for f in dataclasses.fields(cls)}
-    defaults = cls()
-    fields = {}
-    for key, value in values.items():
-        if key not in known:
-            raise ConfigError(f"{where}: unknown key '{key}', known are {', '.join(known)}")
-        default = getattr(defaults, key)
-        if dataclasses.is_dataclass(default):
-            value = _from_dict(type(default), value, f"{where}: {key}")
-        elif known[key].type == "tuple[str, ...]":
-            if not isinstance(value, list) or not all(isinstance(name, str) for name in value):
-                raise ConfigError(f"{where}: '{key}' takes a list of names, found {value!r}")
-            value = tuple(value)
-        elif isinstance(default, tuple):
-            if not isinstance(value, list) or len(value) != len(default):
-                raise ConfigError(f"{where}: '{key}' takes a list of {len(default)} numbers, found {value!r}")
-            value = tuple(value)
-        else:
-            try:
-                converted = type(default)(value)
-            except (TypeError, ValueError):
-                converted = None
-            if converted is None or (not isinstance(default, str) and converted != value):
-                raise ConfigError(f"{where}: '{key}' takes a {type(default).__name__}, found {value!r}")
-            value = converted
-        fields[key] = value
-    try:
-        return cls(**fields)
-    except ConfigError as error:
-        raise ConfigError(f"{where}: {error}") from None
+        return configuration.from_yaml(cls, yaml_file.read(path))

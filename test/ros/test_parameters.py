@@ -74,6 +74,8 @@ def test_the_defaults_are_valid_and_described() -> None:
         ("weights", 7, "weights is 7: expected a text"),
         ("autostart", "yes", "expected true or false"),
         ("cameras", [], "cameras is empty"),
+        ("cameras", None, "cameras is None: expected a text"),
+        ("cameras", "null", "cameras is null: name at least one image topic"),
         ("cameras", ["/camera front"], "'/camera front' is not a topic name"),
         ("cameras", ["/a/image_raw/compressed"], "set transport to compressed and name it '/a/image_raw'"),
         ("cameras", ["/a/image_raw", "/a/image_raw"], "'/a/image_raw' is named twice"),

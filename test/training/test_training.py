@@ -330,21 +330,24 @@ for _ in range(6):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"step": 3}, "unknown key 'step', known are model, steps"),
-        ({"steps": "many"}, "'steps' takes a int, found 'many'"),
-        ({"optimizer": {"rate": 1}}, "optimizer: unknown key 'rate'"),
-        ({"augment": {"crop": 64}}, "'crop' takes a list of 2 numbers"),
+        ({"step": 3}, "line [0-9]+: unknown key 'step': known are steps"),
+        ({"steps": "many"}, "line [0-9]+, steps: found 'many': expected a whole number"),
+        ({"optimizer": {"rate": 1}}, "optimizer: unknown key 'rate': known are name, lr"),
+        ({"augment": {"crop": 64}}, "augment.crop: found 64: expected a list of 2, each a whole number"),
         ({"batch_size": 1}, "batch_size at least 2"),
         ({"evaluate_every": 0}, "evaluate_every must be at least 1"),
-        ({"augment": {"scale": [0, 1]}}, r"augment: scale is \[0, 1\]: give the least zoom, above 0"),
+        ({"augment": {"scale": [0, 1]}}, r"augment: scale is \[0.0, 1.0\]: give the least zoom, above 0"),
         ({"augment": {"scale": [2, 1]}}, "and the largest"),
-        ({"data_splits": ["train", "test"]}, "data_splits is 'test': choose train or val"),
+        ({"data_splits": ["train", "test"]}, "data_splits is 'test': choose one of train, val"),
         ({"data_splits": []}, "data_splits must name at least one"),
-        ({"optimizer": {"name": "lion"}}, "optimizer: name is 'lion': choose sgd or adam or adamw or muon"),
+        ({"optimizer": {"name": "lion"}}, "optimizer: name is 'lion': choose one of sgd, adam, adamw, muon"),
         ({"loss": {"hardest_share": 0}}, "loss: hardest_share is 0.0: it is a share above 0"),
-        ({"loss": {"class_weights": "equal"}}, "choose median_frequency or inverse_log"),
+        ({"loss": {"class_weights": "equal"}}, "choose one of median_frequency, inverse_log"),
         ({"augment": {"rare_classes": ["lamp"]}}, "augment: there is no class 'lamp': choose from sky"),
-        ({"augment": {"rare_classes": "pole"}}, "'rare_classes' takes a list of names"),
+        ({"augment": {"rare_classes": [1]}}, "augment.rare_classes: found 1: expected a text"),
+        ({"optimizer": {"lr": float("nan")}}, "optimizer: lr is nan: expected a finite number"),
+        ({"optimizer": "sgd"}, "optimizer: found 'sgd': expected keys and values"),
+        ({"channels_last": 1}, "channels_last: found 1: expected true or false"),
         ({"distillation": {"features_weight": 1.0}}, "distillation: features_weight and joints need each"),
         ({"augment": {"paste_share": 1.5}}, "paste_share is 1.5: it is a share in 0..1"),
     ],
@@ -353,6 +356,13 @@ def test_a_wrong_configuration_is_said(config, change, message):
     config.write_text(yaml.safe_dump(CONFIG | change))
     with pytest.raises(ConfigError, match=message):
         TrainConfig.from_yaml(config)
+
+
+def test_a_file_that_nests_without_end_is_one_line(config):
+    config.write_text("[" * 50_000)
+    with pytest.raises(ConfigError, match="is not readable as YAML") as caught:
+        TrainConfig.from_yaml(config)
+    assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize(
