@@ -3,6 +3,8 @@
 A bag is a folder as ``ros2 bag record`` leaves it, or a lone ``.mcap`` or ``.db3`` file. A folder without
 ``metadata.yaml`` is read file by file. An mcap file without its end, which a recorder leaves when it is
 killed, is refused, but can be read as far as it goes with ``open_bag(path, recover=True)``.
+
+What a bag announces is held against what it holds: fewer messages than announced are an error, never silence.
 """
 
 from __future__ import annotations
@@ -13,22 +15,36 @@ import io
 import os
 import re
 import struct
-from collections.abc import Collection, Iterator
+import sys
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
+from urllib.parse import quote
 
+from lz4.frame import LZ4FrameDecompressor
 from rosbags.interfaces import Connection, ConnectionExtRosbag2, MessageDefinitionFormat, QosDurability
-from rosbags.rosbag2 import Reader
+from rosbags.rosbag2 import Reader, storage_mcap
 from rosbags.typesys import get_types_from_msg
 from rosbags.typesys.store import Typestore
 
 from squeeze_segnet_ros.bags.messages import IMAGE_TYPES
 from squeeze_segnet_ros.errors import BagError
 
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
+
 SUFFIXES = (".mcap", ".db3")
 _METADATA = "metadata.yaml"
+_LATEST_NS = 2**63
+_MOST_BYTES = 2**29
+"""Unpacked bytes of a chunk or a message: more than the largest image that is taken has."""
+_ZSTD_START = b"\x28\xb5\x2f\xfd"
 _MCAP_MAGIC = b"\x89MCAP0\r\n"
 # A footer record that announces no summary, so that a reader scans the file from its start.
 _MCAP_END = b"\x02" + struct.pack("<QQQI", 20, 0, 0, 0) + _MCAP_MAGIC
@@ -72,9 +88,33 @@ class BagReader:
         self.path = path
         self.note = note
         self._readers = readers
-        self.info = _topics([c for reader in readers for c in reader.connections])
-        self.start_ns = min((r.start_time for r in readers if r.message_count), default=0)
-        self.end_ns = max((r.end_time for r in readers if r.message_count), default=0)
+        # A folder's own way to the messages loses those whose QoS is not the one in metadata.yaml, word for
+        # word, so its files are read one by one.
+        self._storages: list[Any] = [
+            storage for reader in readers for storage in getattr(reader.storage, "storages", [reader.storage])
+        ]
+        self._connections = [_checked(c) for storage in self._storages for c in _counted(storage)]
+        self.info = _topics(self._connections)
+        spans = [s.metadata for s in self._storages if s.metadata.message_count]
+        self.start_ns = min((span.start_time for span in spans), default=0)
+        self.end_ns = max((span.end_time for span in spans), default=0)
+        announced: Counter[str] = Counter()
+        for reader in readers:
+            for connection in reader.connections:
+                announced[connection.topic] += connection.msgcount
+        self._announced = {
+            name: max(count, self.info[name].count if name in self.info else 0)
+            for name, count in announced.items()
+        }
+        if more := {name for name, count in announced.items() if count < self._announced[name]}:
+            self._add_note(f"{_METADATA} knows nothing of some messages of {_shown(more)}")
+        if fewer := {
+            n for n, c in announced.items() if c and c > (self.info[n].count if n in self.info else 0)
+        }:
+            self._add_note(f"{_METADATA} announces more messages of {_shown(fewer)} than the files hold")
+
+    def _add_note(self, text: str) -> None:
+        self.note = f"{self.note}; {text}" if self.note else text
 
     @property
     def topics(self) -> dict[str, str]:
@@ -100,47 +140,64 @@ class BagReader:
         """Raise BagError when one of ``topics`` is not in the bag; the error lists those that are."""
         missing = [topic for topic in topics if topic not in self.info]
         if missing:
-            raise BagError(
-                f"{self.path}: no topic {', '.join(missing)} in this bag: it has {', '.join(self.info)}"
-            )
+            raise BagError(f"{self.path}: no topic {_shown(missing)} in this bag: it has {_shown(self.info)}")
 
     def require_images(self, topics: Collection[str] | None = None) -> None:
         """Raise BagError when there is no image topic in the bag (among ``topics`` when given)."""
         if topics is not None:
             self.require(topics)
         if not set(self.images).intersection(self.info if topics is None else topics):
-            found = ", ".join(f"{t.name} ({t.type})" for t in self.info.values())
+            found = _shown(f"{t.name} ({t.type})" for t in self.info.values())
             wanted = " or ".join(IMAGE_TYPES)
             raise BagError(f"{self.path}: no images to play: needs a topic of type {wanted}, has {found}")
 
-    def messages(self, topics: Collection[str] | None = None) -> Iterator[Message]:
-        """Return the messages in the order of their recording time, of all topics or of ``topics``.
+    def messages(
+        self, topics: Collection[str] | None = None, start_ns: int | None = None, end_ns: int | None = None
+    ) -> Iterator[Message]:
+        """Return an iterator over messages in the order of their recording time.
 
         One iteration at a time: a second one of the same reader moves the first one's place in the file.
 
+        Args:
+            topics: of these alone; None for all.
+            start_ns: recorded at this time or later; None from the first.
+            end_ns: recorded before this time; None to the last.
+
         Raises:
-            BagError: a topic is unknown or, while iterating, the file is damaged.
+            BagError: an unknown topic; while iterating, the file is damaged, or fewer messages come than it
+                announces.
         """
         if topics is not None:
             self.require(topics)
-        return self._messages(set(self.info if topics is None else topics))
+        return self._messages(set(self.info if topics is None else topics), start_ns, end_ns)
 
-    def _messages(self, topics: set[str]) -> Iterator[Message]:
-        sources = [_in_time_order(reader, topics) for reader in self._readers]
-        count = 0
+    def _messages(self, topics: set[str], start_ns: int | None, end_ns: int | None) -> Iterator[Message]:
+        sources = [_in_time_order(storage, topics, start_ns, end_ns) for storage in self._storages]
+        counts: Counter[str] = Counter()
         try:
             for connection, timestamp, data in heapq.merge(*sources, key=lambda item: item[1]):
-                count += 1
+                counts[connection.topic] += 1
+                if not isinstance(data, bytes) or not 0 <= timestamp < _LATEST_NS:
+                    raise ValueError(f"{type(data).__name__} recorded at {timestamp} ns")
+                if data.startswith(_ZSTD_START):
+                    # A file of a bag whose messages are compressed one by one.
+                    data = _unpack_zstd(data, _MOST_BYTES)
                 yield Message(connection.topic, timestamp, connection.msgtype, data)
         # rosbags lets struct, zstd, sqlite and assertion errors through when the bytes make no sense.
         except Exception as error:
             raise BagError(
-                f"{self.path}: damaged after {count} messages ({_line(error)}): {_remedy(self.path)}"
+                f"{self.path}: damaged after {counts.total()} messages ({_line(error)}): {_remedy(self.path)}"
             ) from error
+        for name in sorted(topics) if start_ns is None and end_ns is None else ():
+            if counts[name] != self._announced.get(name, counts[name]):
+                raise BagError(
+                    f"{self.path}: damaged: {printable(name)} announces {self._announced[name]} messages and "
+                    f"has {counts[name]}: {_remedy(self.path)}"
+                )
 
     def register_types(self, store: Typestore) -> None:
         """Add the message definitions that the bag carries to ``store``, but for those that are there."""
-        for connection in (c for reader in self._readers for c in reader.connections):
+        for connection in self._connections:
             if (
                 connection.msgtype not in store.types
                 and connection.msgdef.format is MessageDefinitionFormat.MSG
@@ -177,21 +234,48 @@ def open_bag(path: str | Path, *, recover: bool = False) -> BagReader:
     else:
         reader, note = _open_file(path, recover)
         readers = [reader]
-    bag = BagReader(path, readers, note)
     try:
-        if not bag.count:
-            names = ", ".join(sorted({c.topic for r in readers for c in r.connections}))
-            announced = f", only the topics {names}" if names else ""
-            raise BagError(f"{path}: a bag without messages{announced}: record it again")
-        for connection in (c for r in readers for c in r.connections if c.msgcount):
+        return _checked_bag(path, readers, note)
+    # What a damaged index makes of names and numbers has no end of kinds.
+    except Exception as error:
+        for reader in readers:
+            if reader.is_open:
+                reader.close()
+        if isinstance(error, BagError):
+            raise
+        raise BagError(f"{path}: damaged ({_line(error)}): {_remedy(path)}") from error
+
+
+def is_bag(path: Path) -> bool:
+    """Return whether a path looks like a bag: a file of the kind, or a folder that is no folder of bags."""
+    if not path.is_dir():
+        return path.suffix in SUFFIXES
+    if (path / _METADATA).is_file():
+        return True
+    inside = list(path.iterdir())
+    return any(p.suffix in SUFFIXES for p in inside) and not any((p / _METADATA).is_file() for p in inside)
+
+
+def bags_in(folder: Path) -> list[Path]:
+    """Return the bags that lie in a folder, which is none itself, in alphabetical order."""
+    with suppress(OSError):
+        return sorted((path for path in folder.iterdir() if is_bag(path)), key=_natural_order)
+    return []
+
+
+def _checked_bag(path: Path, readers: list[Reader], note: str | None) -> BagReader:
+    bag = BagReader(path, readers, note)
+    if not bag.count:
+        names = _shown(sorted({c.topic for r in readers for c in r.connections}))
+        announced = f", only the topics {names}" if names else ""
+        raise BagError(f"{path}: a bag without messages{announced}: record it again")
+    for name in bag.info:
+        for connection in (c for c in bag._connections if c.topic == name and c.msgcount):
             encoding = getattr(connection.ext, "serialization_format", "cdr")
             if encoding != "cdr":
                 raise BagError(
-                    f"{path}: {connection.topic} is serialized as '{encoding}', only cdr can be read"
+                    f"{path}: {printable(name)} is serialized as {encoding[:32]!r}, only cdr can be read"
                 )
-    except BagError:
-        bag.close()
-        raise
     return bag
 
 
@@ -206,7 +290,13 @@ def _open_folder(path: Path, recover: bool) -> tuple[list[Reader], str | None]:
             )
         if not any(path.iterdir()):
             raise BagError(f"{path}: an empty folder, not a bag: needs {_METADATA} and an .mcap or .db3 file")
-        raise BagError(f"{path}: not a bag: no {_METADATA} and no .mcap or .db3 file in this folder")
+        inside = [bag.name for bag in bags_in(path)]
+        raise BagError(
+            f"{path}: not a bag: no {_METADATA} and no .mcap or .db3 file in this folder"
+            + (f": it holds the bags {', '.join(inside[:5])}" if inside else "")
+        )
+    if any(_unwritten(file) for file in files):
+        return _open_files(files, recover)
     reader = Reader(path)
     try:
         reader.open()
@@ -247,14 +337,47 @@ def _open_file(path: Path, recover: bool) -> tuple[Reader, str | None]:
         )
     if path.suffix not in SUFFIXES:
         raise BagError(f"{path}: not a bag: needs a bag folder, an .mcap file or a .db3 file")
+    if path.suffix == ".db3":
+        return _open_sqlite(path)
     reader = Reader(path)
     try:
         reader.open()
     except Exception as error:
-        if path.suffix == ".mcap":
-            return _open_cut_mcap(path, error, recover)
-        raise BagError(f"{path}: truncated or damaged ({_line(error)}): {_remedy(path)}") from error
+        return _open_cut_mcap(path, error, recover)
     return reader, None
+
+
+# -- sqlite, and a recording whose last pages are in its journal -------------------------------------------
+
+
+class _WithJournal(type(Path())):  # type: ignore[misc]
+    """The path of a sqlite file that rosbags opens together with its journal, which it leaves aside else."""
+
+    def __str__(self) -> str:
+        # Becomes an option that sqlite does not know: what rosbags appends.
+        return f"{quote(super().__str__())}?mode=ro&rest="
+
+    def __fspath__(self) -> str:
+        return super().__str__()
+
+
+def _unwritten(path: Path) -> int:
+    """Return the bytes of a sqlite file's journal, which hold its newest messages."""
+    journal = path.with_name(f"{path.name}-wal")
+    return journal.stat().st_size if path.suffix == ".db3" and journal.is_file() else 0
+
+
+def _open_sqlite(path: Path) -> tuple[Reader, str | None]:
+    size = _unwritten(path)
+    reader = Reader(_WithJournal(path) if size else path)
+    try:
+        reader.open()
+    except Exception as error:
+        raise BagError(f"{path}: truncated or damaged ({_line(error)}): {_remedy(path)}") from error
+    return (
+        reader,
+        f"{path}: the recorder was killed: read with the {size} bytes of its journal" if size else None,
+    )
 
 
 # -- a recording without its end ------------------------------------------------------------------------
@@ -363,6 +486,47 @@ def _end_of_whole_records(path: Path) -> int:
 # -- details --------------------------------------------------------------------------------------------
 
 
+def _unpack_zstd(data: bytes, size: int) -> bytes:
+    return _unpack(zstd.ZstdDecompressor(), data, size)
+
+
+def _unpack_lz4(data: bytes, size: int) -> bytes:
+    return _unpack(LZ4FrameDecompressor(), data, size)
+
+
+def _unpack(decompressor: Any, data: bytes, size: int) -> bytes:
+    """Unpack at most ``size`` bytes: a few packed ones can become gigabytes."""
+    most = min(size, _MOST_BYTES)
+    unpacked: bytes = decompressor.decompress(data, max_length=most + 1)
+    if len(unpacked) > most:
+        raise ValueError(f"{len(data)} packed bytes become more than {most}")
+    return unpacked
+
+
+# rosbags unpacks a chunk to whatever it becomes and compares the size then.
+storage_mcap.DECOMPRESSORS.update(zstd=_unpack_zstd, lz4=_unpack_lz4)
+
+
+def _counted(storage: Any) -> list[Connection]:
+    """Return the connections of a file with the number of messages of each."""
+    total, connections = storage.metadata.message_count, list(storage.connections)
+    if total and not any(c.msgcount for c in connections) and hasattr(storage, "meta_scan"):
+        # The counts by channel may be left out of an mcap file's statistics.
+        storage.meta_scan()
+        counts = storage.statistics.channel_message_counts
+        connections = [c._replace(msgcount=counts.get(c.id, 0)) for c in connections]
+    if sum(c.msgcount for c in connections) != total:
+        raise ValueError(f"{total} messages announced, but {sum(c.msgcount for c in connections)} by topic")
+    return connections
+
+
+def _checked(connection: Connection) -> Connection:
+    name, kind, count = connection.topic, connection.msgtype, connection.msgcount
+    if not (isinstance(name, str) and isinstance(kind, str) and isinstance(count, int) and count >= 0):
+        raise ValueError(f"topic {name!r} of type {kind!r} with {count!r} messages")
+    return connection
+
+
 def _topics(connections: list[Connection]) -> dict[str, Topic]:
     topics: dict[str, Topic] = {}
     for name in sorted({c.topic for c in connections if c.msgcount}):
@@ -380,20 +544,30 @@ def _topics(connections: list[Connection]) -> dict[str, Topic]:
     return topics
 
 
-def _in_time_order(reader: Reader, topics: set[str]) -> Iterator[tuple[Connection, int, bytes]]:
-    connections = [c for c in reader.connections if c.topic in topics and c.msgcount]
+def _in_time_order(
+    storage: Any, topics: set[str], start_ns: int | None, end_ns: int | None
+) -> Iterator[tuple[Connection, int, bytes]]:
+    connections = [c for c in storage.connections if c.topic in topics]
     if not connections:
         return
-    storage: Any = reader.storage
     if getattr(storage, "chunks", True):
-        yield from reader.messages(connections)
+        yield from storage.messages(connections, start_ns, end_ns)
         return
     # An mcap file without an index of chunks: rosbags refuses it when its messages are out of order.
-    stamps = [timestamp for _, timestamp, _ in storage.messages_scan(connections)]
-    messages = storage.messages_scan(connections)
+    stamps = [timestamp for _, timestamp, _ in storage.messages_scan(connections, start_ns, end_ns)]
+    messages = storage.messages_scan(connections, start_ns, end_ns)
     if any(later < earlier for earlier, later in pairwise(stamps)):
         messages = sorted(messages, key=lambda item: item[1])
     yield from messages
+
+
+def printable(name: str) -> str:
+    """Return a name out of a bag as Python would write it, so that none moves a terminal's cursor."""
+    return name if name.isprintable() else repr(name)[1:-1]
+
+
+def _shown(names: Iterable[str]) -> str:
+    return ", ".join(map(printable, names))
 
 
 def _natural_order(path: Path) -> list[tuple[int, str]]:
@@ -407,10 +581,7 @@ def _nearby(path: Path) -> str:
     parent = next(p for p in missing.parents if p.is_dir())
     if parent != missing.parent:
         return f": there is no folder {parent / missing.relative_to(parent).parts[0]}"
-    try:
-        bags = sorted(p.name for p in parent.iterdir() if p.suffix in SUFFIXES or (p / _METADATA).is_file())
-    except OSError:
-        bags = []
+    bags = [bag.name for bag in bags_in(parent)]
     if close := difflib.get_close_matches(path.name, bags, n=1):
         return f": did you mean {path.parent / close[0]}?"
     return f": bags in {parent}: {', '.join(bags[:5]) or 'none'}"
@@ -426,4 +597,4 @@ def _remedy(path: Path) -> str:
 
 def _line(error: BaseException) -> str:
     text = " ".join(str(error).split()).rstrip(".")
-    return text[:200] or type(error).__name__
+    return printable(text[:200]) or type(error).__name__

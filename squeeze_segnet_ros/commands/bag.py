@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import itertools
 import sys
+from collections.abc import Sequence
 from datetime import datetime, timezone
+from pathlib import Path
 
 from squeeze_segnet_ros.bags import messages
-from squeeze_segnet_ros.bags.reader import BagReader, open_bag
+from squeeze_segnet_ros.bags.reader import BagReader, bags_in, is_bag, open_bag, printable
 from squeeze_segnet_ros.bags.writer import BagWriter
 from squeeze_segnet_ros.data import SPLITS
 from squeeze_segnet_ros.data.camvid_bag import write_camvid_bag
@@ -20,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(dest="action", required=True, metavar="action")
 
     info = actions.add_parser("info", help="topics, counts, rates and image sizes of a bag")
-    info.add_argument("bag", help="bag folder, .mcap or .db3 file")
+    info.add_argument("bag", help="bag folder, .mcap or .db3 file, or a folder of such")
 
     recover = actions.add_parser("recover", help="copy the whole messages of a truncated bag to a new one")
     recover.add_argument("bag", help="bag folder or .mcap file")
@@ -45,6 +46,10 @@ def run(arguments: argparse.Namespace) -> int:
         SegmentationError: bad input.
     """
     if arguments.action == "info":
+        folder = Path(arguments.bag).expanduser()
+        if folder.is_dir() and not is_bag(folder) and (bags := bags_in(folder)):
+            print(describe_all(bags))
+            return 0
         with open_bag(arguments.bag) as bag:
             print(describe(bag))
         return 0
@@ -85,10 +90,9 @@ def _recover(source: str, output: str) -> int:
 def describe(bag: BagReader) -> str:
     """Return lines about a bag: span of time, and for each topic type, count, rate and size."""
     seconds = bag.duration_ns / 1e9
-    start = datetime.fromtimestamp(bag.start_ns / 1e9, timezone.utc)
     lines = [
-        f"bag       {bag.path}",
-        f"duration  {seconds:.3f} s from {start:%Y-%m-%d %H:%M:%S} UTC",
+        f"bag       {printable(str(bag.path))}",
+        f"duration  {seconds:.3f} s from {_date(bag.start_ns)}",
         f"messages  {bag.count}",
     ]
     if bag.note:
@@ -97,22 +101,44 @@ def describe(bag: BagReader) -> str:
     for topic in bag.info.values():
         rate = f"{(topic.count - 1) / seconds:.2f} Hz" if topic.count > 1 and seconds else "-"
         content = _content(bag, topic.name) + (" latched" if topic.latched else "")
-        rows.append((topic.name, topic.type, str(topic.count), rate, content.strip()))
+        rows.append((printable(topic.name), printable(topic.type), str(topic.count), rate, content.strip()))
+    return "\n".join([*lines, "", *_table(rows)])
+
+
+def describe_all(paths: list[Path]) -> str:
+    """Return a line for each of several bags: duration, messages, its image topics, or what is wrong."""
+    rows = [("bag", "duration", "messages", "images")]
+    for path in paths:
+        try:
+            with open_bag(path) as bag:
+                images = ", ".join(map(printable, bag.images)) or "none"
+                rows.append((printable(path.name), f"{bag.duration_ns / 1e9:.1f} s", str(bag.count), images))
+        except BagError as error:
+            rows.append((printable(path.name), "-", "-", str(error)))
+    return "\n".join(_table(rows))
+
+
+def _table(rows: Sequence[tuple[str, ...]]) -> list[str]:
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    lines += [
-        "",
-        *("  ".join(f"{cell:<{w}}" for cell, w in zip(row, widths, strict=True)).rstrip() for row in rows),
-    ]
-    return "\n".join(lines)
+    return ["  ".join(f"{cell:<{w}}" for cell, w in zip(row, widths, strict=True)).rstrip() for row in rows]
+
+
+def _date(time_ns: int) -> str:
+    try:
+        return f"{datetime.fromtimestamp(time_ns / 1e9, timezone.utc):%Y-%m-%d %H:%M:%S} UTC"
+    except (OverflowError, ValueError, OSError):  # later than any date
+        return f"{time_ns / 1e9:.0f} s after 1970"
 
 
 def _content(bag: BagReader, topic: str) -> str:
     if topic not in bag.images:
         return ""
-    (message,) = itertools.islice(bag.messages([topic]), 1)
     try:
+        message = next(bag.messages([topic]), None)
+        if message is None:
+            return "(no message comes)"
         image = messages.decode_image(message.data, message.type)
-    except InvalidImageError as error:
+    except (BagError, InvalidImageError) as error:
         return f"({error})"
     kind = {3: "RGB", 2: "one channel"}[image.ndim]
     return f"{image.shape[1]}x{image.shape[0]} {kind}"

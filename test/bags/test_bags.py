@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
+import shutil
+import sqlite3
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 import pytest
+from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
 
 from squeeze_segnet_ros import __main__ as command_line
 from squeeze_segnet_ros.bags import BagReader, BagWriter, messages, open_bag
@@ -437,3 +440,89 @@ def test_bad_input_is_one_line_and_exit_code_2(
     assert command_line.main(["bag", *(a.format(path=tmp_path) for a in arguments)]) == 2
     text = capsys.readouterr().err
     assert text.count("\n") == 1
+
+
+def test_info_of_a_folder_of_bags_lists_them(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_bag(tmp_path / "drive_10")
+    write_bag(tmp_path / "drive_9", frames=3)
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / "broken.mcap").write_bytes(b"nothing")
+    (tmp_path / "notes.txt").write_text("hello")
+    assert command_line.main(["bag", "info", str(tmp_path)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines] == ["bag", "broken", "drive_9", "drive_10"]
+    assert "not an mcap file" in lines[1]
+    assert re.search(rf"drive_9 +0\.2 s +6 +{CAMERA}/compressed, {LABELS}", lines[2])
+    assert "holds the bags broken, drive_9, drive_10" in error_line(tmp_path)
+
+
+# -- bags as others leave them --------------------------------------------------------------------------
+
+
+def test_messages_come_whatever_metadata_says_of_their_qos(tmp_path: Path) -> None:
+    path = write_bag(tmp_path / "bag")
+    meta = path / "metadata.yaml"
+    edited = re.sub(
+        r"offered_qos_profiles: .*?(?=\n\s+\w+:)", 'offered_qos_profiles: ""', meta.read_text(), flags=re.S
+    )
+    assert edited != meta.read_text()
+    meta.write_text(edited)
+    with open_bag(path) as bag:
+        assert len(list(bag.messages())) == bag.count == 24
+
+
+def test_fewer_messages_than_announced_are_an_error(tmp_path: Path) -> None:
+    path = write_bag(tmp_path / "bag")
+    meta = path / "metadata.yaml"
+    meta.write_text(meta.read_text().replace("message_count: 12", "message_count: 13", 1))
+    assert "announces 13 messages and has 12" in error_line(path)
+    with open_bag(path) as bag:
+        assert "announces more messages" in str(bag.note)
+
+
+def test_a_killed_sqlite_recording_is_read_with_its_journal(tmp_path: Path) -> None:
+    whole = storage_file(write_bag(tmp_path / "whole", frames=2, storage="sqlite3"))
+    folder = tmp_path / "killed"
+    folder.mkdir()
+    live = folder / "killed 100%?_0.db3"
+    live.write_bytes(whole.read_bytes())
+    # As a recorder does it, up to the moment when it is killed.
+    writer = sqlite3.connect(live)
+    writer.execute("PRAGMA journal_mode = WAL")
+    writer.execute("PRAGMA wal_autocheckpoint = 0")
+    for index in range(20):
+        writer.execute(
+            "INSERT INTO messages (topic_id, timestamp, data) SELECT topic_id, timestamp + ?, data "
+            "FROM messages WHERE id = 1", (index + 1,),
+        )  # fmt: skip
+        writer.commit()
+    copy = tmp_path / "copy"
+    shutil.copytree(folder, copy)
+    writer.close()
+    for bag_path in (copy, copy / live.name):
+        with open_bag(bag_path) as bag:
+            assert len(list(bag.messages())) == 24
+            assert "journal" in str(bag.note)
+
+
+@pytest.mark.parametrize("lone_file", [False, True])
+@pytest.mark.parametrize("storage", ["mcap", "sqlite3"])
+def test_messages_compressed_one_by_one_are_unpacked(tmp_path: Path, storage: str, lone_file: bool) -> None:
+    plugin = {"mcap": StoragePlugin.MCAP, "sqlite3": StoragePlugin.SQLITE3}[storage]
+    writer = Writer(tmp_path / "bag", version=8, storage_plugin=plugin)
+    writer.set_compression(CompressionMode.MESSAGE, CompressionFormat.ZSTD)
+    data = messages.serialize(messages.raw_message(picture(0), messages.make_header(START, "cam")))
+    with writer:
+        connection = writer.add_connection(CAMERA, messages.IMAGE, typestore=messages.typestore())
+        for index in range(3):
+            writer.write(connection, START + index, data)
+    path = tmp_path / "bag"
+    with open_bag(storage_file(path) if lone_file else path) as bag:
+        assert [message.data for message in bag.messages()] == [data] * 3
+
+
+@pytest.mark.parametrize("storage", ["mcap", "sqlite3"])
+def test_a_span_of_time_is_read_alone(tmp_path: Path, storage: str) -> None:
+    with open_bag(write_bag(tmp_path / "bag", storage=storage)) as bag:
+        found = bag.messages([LABELS], START + 2 * STEP, START + 5 * STEP)
+        assert [message.timestamp_ns for message in found] == [START + i * STEP for i in (2, 3, 4)]
