@@ -12,18 +12,21 @@ from launch.actions import (
     LogInfo,
     OpaqueFunction,
     RegisterEventHandler,
+    SetEnvironmentVariable,
     Shutdown,
 )
 from launch.event_handlers import OnProcessExit
 from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
 from launch_ros.actions import Node
 from launch_ros.substitutions import FindPackageShare
+from rclpy.utilities import get_rmw_implementation_identifier
 
-from squeeze_segnet_ros.ros import launching
+from squeeze_segnet_ros.ros import fastdds, launching
 from squeeze_segnet_ros.topics import OUTPUTS, output_base
 
 PACKAGE = "squeeze_segnet_ros"
 SHARE = FindPackageShare(PACKAGE)
+FASTDDS_PROFILE = PathJoinSubstitution([SHARE, "config", "fastdds.xml"])
 PARAMS_FILE = PathJoinSubstitution([SHARE, "config", "segnet.yaml"])
 RVIZ_FILE = PathJoinSubstitution([SHARE, "rviz", "segnet.rviz"])
 RVIZ_CAMERA = "/camera/front/image_raw"
@@ -111,7 +114,7 @@ def start(context):
         respawn=respawn,
         respawn_delay=RESPAWN_DELAY,
     )
-    actions = [node]
+    actions = [*set_transport(context), node]
     if not respawn:
         actions.insert(0, RegisterEventHandler(OnProcessExit(target_action=node, on_exit=end_with_node)))
     if plan:
@@ -146,6 +149,15 @@ def decide(arguments, node_name, default_params_file):
     if arguments["use_sim_time"]:
         given["use_sim_time"] = arguments["use_sim_time"] == "true"
     return [arguments["params_file"], given], plan
+
+
+def set_transport(context):
+    """Let large images arrive, or say why they may not."""
+    transport = fastdds.choose_transport(
+        Path(FASTDDS_PROFILE.perform(context)), os.environ, get_rmw_implementation_identifier()
+    )
+    actions = [SetEnvironmentVariable(name, value) for name, value in transport.environment.items()]
+    return [*actions, LogInfo(msg=transport.remark)] if transport.remark else actions
 
 
 def play(arguments, plan, node_name, sim_time):
