@@ -36,21 +36,45 @@ class Scores:
         """Return labels uint8 (N, H, W), and if asked the probability of each times 255, uint8 (N, H, W).
 
         Of classes with the same score the first wins. Labels with a probability below ``min_confidence``,
-        0..1, become 255.
+        0..1, become 255; so do those of pixels with a score that is not a number, whose confidence is 0.
         """
-        best = self.planes.amax(0)
-        # argmax over planes takes many times as long. Integers compare faster than bf16, and faster still
-        # when the answers are of their type; the first of equals has the largest of falling ranks.
-        exact = {2: torch.int16, 4: torch.int32}[best.itemsize]
-        hits = torch.empty_like(self.planes, dtype=exact)
-        torch.eq(self.planes.view(exact), best.view(exact), out=hits)
-        ranks = torch.arange(len(hits), 0, -1, dtype=exact, device=best.device).view(-1, *[1] * best.dim())
-        labels = hits.mul_(ranks).amax(0).neg_().add_(len(hits)).to(torch.uint8)
+        labels, best = first_maximum(self.planes)
         confidence = None
         if with_confidence or min_confidence > 0:
-            probability = (self.planes.float() - best.float()).exp_().sum(0).reciprocal_()
+            probability = _probability_of_the_best(self.planes, best)
+            certainty = (probability * 255).round_().to(torch.uint8).mul_(labels != UNLABELLED)
+            confidence = self.assemble(certainty)
             if min_confidence > 0:
-                # What is not a number is below every minimum.
-                labels = labels.masked_fill_(~(probability >= min_confidence), UNLABELLED)
-            confidence = self.assemble(probability.mul_(255).round_().to(torch.uint8))
+                labels = labels.masked_fill_(probability < min_confidence, UNLABELLED)
         return self.assemble(labels), confidence
+
+
+def first_maximum(planes: Tensor) -> tuple[Tensor, Tensor]:
+    """Return where the first of the largest scores stands, and that score; ``max(0)`` is many times slower.
+
+    Args:
+        planes: (K, ...), K of 1 to 255 classes, any floating type.
+
+    Returns:
+        uint8 (...), the class: 255 where a score is not a number; and the score, (...).
+    """
+    best = planes.amax(0)  # (...), NaN where a plane has one
+    # Comparing is fastest where PyTorch has vectors for both types. NaN equals nothing, and -0.0 is +0.0.
+    dtype = torch.float32 if planes.dtype == torch.float32 else torch.int16
+    hits = torch.empty_like(planes, dtype=dtype)  # (K, ...), 0 or 1
+    torch.eq(planes, best, out=hits)
+    # The first of equals has the largest of falling ranks; without a hit nothing is taken from 255.
+    last = UNLABELLED - len(planes)
+    ranks = torch.arange(UNLABELLED, last, -1, dtype=dtype, device=planes.device)
+    rank = hits.mul_(ranks.view(-1, *[1] * best.dim())).amax(0)
+    return rank.neg_().add_(UNLABELLED).to(torch.uint8), best
+
+
+def _probability_of_the_best(planes: Tensor, best: Tensor) -> Tensor:
+    """Return the softmax of the largest of (K, ...) scores, float32 (...); without meaning where one is NaN.
+
+    As many scores as are infinite and largest share the probability evenly.
+    """
+    below = planes - best if planes.dtype == torch.float32 else planes.float().sub_(best.float())  # (K, ...)
+    # Infinity less infinity is not a number.
+    return below.nan_to_num_(nan=0.0).exp_().sum(0).reciprocal_()
