@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -11,14 +13,16 @@ STD = (0.229, 0.224, 0.225)
 """Mean and standard deviation of ImageNet's RGB values in 0..1, for every network of this package."""
 
 
-def normalize(image: Tensor) -> Tensor:
-    """Bring uint8 or float (N, 3, H, W) RGB in 0..255 to float of about zero mean and unit deviation."""
+def normalize(
+    image: Tensor, mean: Sequence[float] = MEAN, std: Sequence[float] = STD, scale: float = 1 / 255
+) -> Tensor:
+    """Return (image * scale - mean) / std of uint8 or float (N, 3, H, W), in float32, channel by channel."""
     # Constants made on the device by fill, not by copy, so that a CUDA graph can capture them.
-    scale = torch.stack([torch.full((1, 1), 1 / (255 * s), device=image.device) for s in STD])
+    factor = torch.stack([torch.full((1, 1), scale / s, device=image.device) for s in std])
     shift = torch.stack(
-        [torch.full((1, 1), -m / s, device=image.device) for m, s in zip(MEAN, STD, strict=True)]
+        [torch.full((1, 1), -m / s, device=image.device) for m, s in zip(mean, std, strict=True)]
     )
-    return torch.addcmul(shift, image.to(torch.float32), scale)
+    return torch.addcmul(shift, image.to(torch.float32), factor)
 
 
 def resize(image: Tensor, size: tuple[int, int]) -> Tensor:

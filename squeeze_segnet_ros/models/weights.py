@@ -78,7 +78,8 @@ def save(
     }
     partial = path.with_name(path.name + ".partial")
     path.parent.mkdir(parents=True, exist_ok=True)
-    safetensors.torch.save_file(tensors, partial, {_METADATA_KEY: metadata.to_json()})
+    # Written here, with the user's umask: safetensors' own files are readable by their owner alone.
+    partial.write_bytes(safetensors.torch.save(tensors, {_METADATA_KEY: metadata.to_json()}))
     partial.replace(path)
 
 
@@ -94,7 +95,8 @@ def load(path: Path) -> tuple[dict[str, Tensor], WeightsMetadata]:
     """Read a weights file: its tensors in fp32 on the CPU, and its metadata.
 
     Raises:
-        WeightsError: there is no such file, it is damaged, or it was not written by this package.
+        WeightsError: there is no such file, it is damaged or holds values that are not finite, or it was not
+            written by this package.
     """
     if not path.is_file():
         raise WeightsError(f"no weights file at {path}: give the path of a .safetensors file")
@@ -114,18 +116,27 @@ def load(path: Path) -> tuple[dict[str, Tensor], WeightsMetadata]:
         metadata = WeightsMetadata.from_json(text)
     except (AttributeError, KeyError, RecursionError, TypeError, ValueError) as error:
         raise WeightsError(f"{path} has damaged '{_METADATA_KEY}' metadata ({error!r})") from error
-    if (metadata.mean, metadata.std) != (MEAN, STD):
-        raise WeightsError(
-            f"{path} is for images normalized with mean {metadata.mean} and standard deviation "
-            f"{metadata.std}: this package normalizes with {MEAN} and {STD}"
-        )
+    for name, tensor in tensors.items():
+        if not bool(tensor.isfinite().all()):
+            count = int(tensor.isfinite().logical_not().sum())
+            raise WeightsError(
+                f"{path}: {count} of {tensor.numel()} values of tensor '{name}' are not finite: "
+                "give weights of a training that went well"
+            )
     return {k: t.float() if t.is_floating_point() else t for k, t in tensors.items()}, metadata
 
 
 def _check_size(path: Path) -> None:
     """Raise WeightsError for a file that would take much memory before it shows that it is none of ours."""
     with path.open("rb") as file:
-        header = int.from_bytes(file.read(8), "little")
+        start = file.read(8)
+    header = int.from_bytes(start, "little")
+    # Both would be headers of many megabytes.
+    if header > _MOST_HEADER and start.startswith((b"PK\x03\x04", b"\x80")):
+        raise WeightsError(
+            f"{path} is a file of torch.save, a pickle, which may run code when it is read: load it where "
+            "you trust it, and write its state dict with squeeze_segnet_ros.models.weights.save"
+        )
     for what, size, most in (("file", path.stat().st_size, _MOST_BYTES), ("header", header, _MOST_HEADER)):
         if size > most:
             raise WeightsError(
@@ -144,9 +155,15 @@ def load_into(network: nn.Module, model: str, path: Path) -> WeightsMetadata:
     """Fill ``network``, which was built as ``model``, from a weights file and return the file's metadata.
 
     Raises:
-        WeightsError: the file is missing, damaged, for another network, or does not fit.
+        WeightsError: the file is missing, damaged, for another network, does not fit, or is for images that
+            are normalized in another way than training does it.
     """
     tensors, metadata = load(path)
+    if (metadata.mean, metadata.std) != (MEAN, STD):
+        raise WeightsError(
+            f"{path} is for images normalized with mean {metadata.mean} and standard deviation "
+            f"{metadata.std}: this takes weights for {MEAN} and {STD}"
+        )
     fill(network, model, tensors, metadata, path)
     return metadata
 

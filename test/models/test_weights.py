@@ -2,6 +2,8 @@
 
 import dataclasses
 import json
+import os
+import stat
 
 import pytest
 import torch
@@ -37,14 +39,42 @@ def metadata_of(path):
         return opened.metadata()["squeeze_segnet_ros"]
 
 
-def test_another_normalization_is_refused(file):
+def test_another_normalization_is_kept_but_not_trained_on(file):
     metadata = json.loads(metadata_of(file))
     assert metadata["mean"] == list(MEAN)
     assert metadata["std"] == list(STD)
     other = dataclasses.replace(weights.WeightsMetadata("squeeze_segnet"), mean=(0.5, 0.5, 0.5))
-    weights.save(file, models.build("squeeze_segnet"), other)
-    with pytest.raises(WeightsError, match=r"mean \(0.5, 0.5, 0.5\) .* this package normalizes with"):
+    network = models.build("squeeze_segnet")
+    weights.save(file, network, other)
+    assert weights.load(file)[1].mean == (0.5, 0.5, 0.5)
+    with pytest.raises(WeightsError, match=r"mean \(0.5, 0.5, 0.5\) .* takes weights for \(0.485"):
+        weights.load_into(network, "squeeze_segnet", file)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+def test_weights_that_are_not_finite_are_refused_by_name(file, value):
+    network = models.build("squeeze_segnet")
+    network.conv10.weight.data[3, 4] = value
+    weights.save(file, network, weights.WeightsMetadata("squeeze_segnet"))
+    with pytest.raises(WeightsError, match=r"1 of 262144 values of tensor 'conv10.weight' are not finite"):
         weights.load(file)
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+def test_a_pickle_is_named_as_one(file, zipped):
+    torch.save({"x": torch.zeros(3)}, file, _use_new_zipfile_serialization=zipped)
+    with pytest.raises(WeightsError, match=r"file of torch.save, a pickle") as caught:
+        weights.load(file)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_file_may_be_read_by_whom_the_umask_lets(file):
+    before = os.umask(0o027)
+    try:
+        weights.save(file, models.build("enet"), weights.WeightsMetadata("enet"))
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE(file.stat().st_mode) == 0o640
 
 
 def test_round_trip_in_fp16(file):
