@@ -16,14 +16,14 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from squeeze_segnet_ros import models
-    from squeeze_segnet_ros.engine import Segmentation, Segmenter, load
+    from squeeze_segnet_ros.engine import Request, Segmentation, Segmenter, load
 
     __version__: str
 
 # The generated messages lie in the workspace's copy of this package, wherever this copy lies.
 __path__ = extend_path(__path__, __name__)
 
-__all__ = ["Segmentation", "Segmenter", "__version__", "load", "models"]
+__all__ = ["Request", "Segmentation", "Segmenter", "__version__", "load", "models"]
 
 
 def __getattr__(name: str) -> Any:
@@ -35,6 +35,11 @@ def __getattr__(name: str) -> Any:
     if name in __all__:
         return getattr(importlib.import_module("squeeze_segnet_ros.engine"), name)
     raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
+
+
+def __dir__() -> list[str]:
+    # Tab completion shows what there is for users, imported or not.
+    return sorted({*__all__, *(name for name in globals() if name.startswith("__"))})
 
 
 def _version() -> str:

@@ -31,3 +31,9 @@ def test_the_package_itself_is_light():
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True
     )
     assert done.stdout.split() == ["False", "False"]
+
+
+def test_tab_completion_shows_what_there_is_for_users():
+    names = [name for name in dir(squeeze_segnet_ros) if not name.startswith("_")]
+    assert names == ["Request", "Segmentation", "Segmenter", "load", "models"]
+    assert "__version__" in dir(squeeze_segnet_ros)

@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from squeeze_segnet_ros import models
+from squeeze_segnet_ros.engine.backends.plain import IMAGENET, Normalization
 from squeeze_segnet_ros.engine.fold import fold_batch_norm
 from squeeze_segnet_ros.errors import ConfigError
 from squeeze_segnet_ros.images.pixels import normalize
@@ -24,12 +24,14 @@ OPSET = 18
 class LabelsNetwork(nn.Module):
     """A network from uint8 (N, H, W, 3) RGB to uint8 (N, H, W) labels."""
 
-    def __init__(self, network: nn.Module) -> None:
+    def __init__(self, network: nn.Module, normalization: Normalization = IMAGENET) -> None:
         super().__init__()
         self.network = network
+        self.normalization = normalization
 
     def forward(self, image: Tensor) -> Tensor:
-        return self.network(normalize(image.permute(0, 3, 1, 2))).argmax(1).to(torch.uint8)
+        normalized = normalize(image.permute(0, 3, 1, 2), *self.normalization)
+        return self.network(normalized).argmax(1).to(torch.uint8)
 
 
 def labels_network(model: str, weights: Path | None = None) -> LabelsNetwork:
@@ -38,12 +40,9 @@ def labels_network(model: str, weights: Path | None = None) -> LabelsNetwork:
     Raises:
         UnknownModelError, WeightsError: see the message.
     """
-    models.check(model)
-    path = weights_files.released(model) if weights is None else weights
-    tensors, metadata = weights_files.load(path)
-    network = models.build(model, len(metadata.label_set))
-    weights_files.fill(network, model, tensors, metadata, path)
-    return LabelsNetwork(fold_batch_norm(network)).eval()
+    network, metadata, _ = weights_files.network_with(model, weights)
+    normalization = Normalization(metadata.mean, metadata.std)
+    return LabelsNetwork(fold_batch_norm(network), normalization).eval()
 
 
 def exported(network: nn.Module, size: tuple[int, int], batch: int = 1) -> torch.export.ExportedProgram:

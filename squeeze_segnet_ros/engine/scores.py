@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from squeeze_segnet_ros.classes import UNLABELLED
+from squeeze_segnet_ros.images.pixels import resize, resize_labels
 
 
 @dataclass(frozen=True)
@@ -28,9 +29,10 @@ class Scores:
         """Take logits (N, K, H, W)."""
         return cls(logits.movedim(1, 0).contiguous(), lambda pixels: pixels)
 
-    def logits(self) -> Tensor:
-        """Return logits (N, K, H, W)."""
-        return self.assemble(self.planes).movedim(0, 1)
+    def at(self, size: tuple[int, int]) -> Scores:
+        """Return the scores at another size (H, W), resized bilinearly."""
+        logits = self.assemble(self.planes).movedim(0, 1)  # (N, K, h, w)
+        return self if tuple(logits.shape[2:]) == size else Scores.of_logits(resize(logits, size))
 
     def decide(self, with_confidence: bool, min_confidence: float = 0.0) -> tuple[Tensor, Tensor | None]:
         """Return labels uint8 (N, H, W), and if asked the probability of each times 255, uint8 (N, H, W).
@@ -42,11 +44,27 @@ class Scores:
         confidence = None
         if with_confidence or min_confidence > 0:
             probability = _probability_of_the_best(self.planes, best)
-            certainty = (probability * 255).round_().to(torch.uint8).mul_(labels != UNLABELLED)
-            confidence = self.assemble(certainty)
+            if with_confidence:
+                confidence = (probability * 255).round_().to(torch.uint8).mul_(labels != UNLABELLED)
+                confidence = self.assemble(confidence)
             if min_confidence > 0:
                 labels = labels.masked_fill_(probability < min_confidence, UNLABELLED)
         return self.assemble(labels), confidence
+
+
+@dataclass(frozen=True)
+class Labels:
+    """Labels of a network that gives nothing else: uint8 (N, H, W)."""
+
+    labels: Tensor
+
+    def at(self, size: tuple[int, int]) -> Labels:
+        """Return the labels at another size (H, W), the nearest ones."""
+        return Labels(resize_labels(self.labels, size))
+
+    def decide(self, with_confidence: bool, min_confidence: float = 0.0) -> tuple[Tensor, None]:
+        """Return the labels; there is no confidence, and who asks for one is refused before."""
+        return self.labels, None
 
 
 def first_maximum(planes: Tensor) -> tuple[Tensor, Tensor]:

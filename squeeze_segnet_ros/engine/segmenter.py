@@ -2,28 +2,30 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+import dataclasses
+import operator
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import overload
+from typing import TYPE_CHECKING, TypeAlias, overload
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from squeeze_segnet_ros import models
 from squeeze_segnet_ros.classes import LabelClass
-from squeeze_segnet_ros.engine.backends.execution import CpuExecution, CudaExecution
-from squeeze_segnet_ros.engine.backends.torch_cpu import Plain, for_cpu
-from squeeze_segnet_ros.engine.device import PRECISIONS, choose_device, choose_precision, without_tf32
-from squeeze_segnet_ros.engine.fold import fold_batch_norm
-from squeeze_segnet_ros.engine.scores import Scores
+from squeeze_segnet_ros.engine.loading import Loaded, load_network
+from squeeze_segnet_ros.engine.request import LABELS, Request, Segmentation
+from squeeze_segnet_ros.engine.scores import Labels, Scores
 from squeeze_segnet_ros.errors import ConfigError, DeviceError, InvalidImageError
 from squeeze_segnet_ros.images.encodings import CHANNELS
 from squeeze_segnet_ros.images.pixels import blend, resize
-from squeeze_segnet_ros.memory import keep_freed_memory
-from squeeze_segnet_ros.models import weights as weights_files
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    Picture: TypeAlias = np.ndarray | Image.Image
+    Pictures: TypeAlias = Sequence[Picture]
 
 MIN_SIZE = 32
 """Smallest height and width in pixels that every network takes."""
@@ -31,28 +33,13 @@ MIN_SIZE = 32
 ENCODINGS = tuple(CHANNELS)
 """The encodings, as sensor_msgs names them, of the images that a Segmenter takes as they are."""
 
-
-@dataclass(frozen=True)
-class Segmentation:
-    """What the network says about one image of H x W pixels.
-
-    Attributes:
-        labels: uint8 (H, W), class ids; 255 where the confidence is below the minimum asked for.
-        confidence: uint8 (H, W), the probability of the chosen class times 255; None when not asked for.
-        overlay: uint8 (H, W, 3) RGB, the image with the class colors blended in; None when not asked for.
-        seconds: wall time of the stages of the pass that this image was in, by name.
-    """
-
-    labels: np.ndarray
-    confidence: np.ndarray | None = None
-    overlay: np.ndarray | None = None
-    seconds: dict[str, float] = field(default_factory=dict)
+_SCORES_AND_LABELS = Request()
 
 
 def load(
-    model: str = "squeeze_segnet",
+    model: str | Path = "squeeze_segnet",
     weights: str | Path | None = None,
-    device: str = "auto",
+    device: str | torch.device = "auto",
     precision: str = "auto",
     input_size: tuple[int, int] | None = None,
 ) -> Segmenter:
@@ -69,53 +56,48 @@ def load(
     Raises:
         UnknownModelError, WeightsError, DeviceError, ConfigError: see the message.
     """
-    return Segmenter(model, weights, device, precision, input_size)
+    size = _checked_size(input_size)
+    path = None if weights is None else Path(weights)
+    return Segmenter(load_network(str(model), path, str(device), precision), size)
+
+
+@dataclass(frozen=True)
+class _Group:
+    """Images of one size that go through the network together: uint8 (H, W, C), with their encodings."""
+
+    images: tuple[np.ndarray, ...]
+    encodings: tuple[str, ...]
+
+    def __getitem__(self, part: slice) -> _Group:
+        return _Group(self.images[part], self.encodings[part])
 
 
 class Segmenter:
-    """A network, ready to segment images; see :func:`load`. It may be used from several threads.
+    """A network, ready to segment images; :func:`load` makes it. It may be used from several threads.
 
     Attributes:
         model, device, precision, input_size: what was chosen.
-        weights: path of the weights file; weights_sha256: its hash.
-        metadata: what the weights file says about itself.
+        weights: path of the file with its parameters; weights_sha256: that file's hash.
+        label_set: the classes.
+        backend: what runs it.
     """
 
-    def __init__(
-        self,
-        model: str = "squeeze_segnet",
-        weights: str | Path | None = None,
-        device: str = "auto",
-        precision: str = "auto",
-        input_size: tuple[int, int] | None = None,
-    ) -> None:
-        if input_size is not None and (len(input_size) != 2 or min(input_size) < MIN_SIZE):
-            raise ConfigError(
-                f"input_size is {input_size}: give height and width of at least {MIN_SIZE} pixels"
-            )
-        self.model = model
-        self._device = choose_device(device)
-        self.device = str(self._device)
-        self.precision = choose_precision(precision, self._device)
+    def __init__(self, loaded: Loaded, input_size: tuple[int, int] | None = None) -> None:
+        self.model = loaded.name
+        self.weights = loaded.file
+        self.weights_sha256 = loaded.sha256
+        self.label_set = loaded.label_set
+        self.backend = loaded.backend
+        self.device = str(loaded.backend.device)
+        self.precision = loaded.backend.precision
         self.input_size = input_size
-        models.check(model)
-        self.weights = weights_files.released(model) if weights is None else Path(weights)
-        tensors, self.metadata = weights_files.load(self.weights)
-        network = models.build(model, len(self.metadata.label_set))
-        weights_files.fill(network, model, tensors, self.metadata, self.weights)
-        self.weights_sha256 = hashlib.sha256(self.weights.read_bytes()).hexdigest()
-        self.label_set = self.metadata.label_set
-        folded, dtype = fold_batch_norm(network), PRECISIONS[self.precision]
-        if self._device.type == "cpu":
-            keep_freed_memory()
-            self._execution: CpuExecution | CudaExecution = CpuExecution()
-            self._network = for_cpu(folded, dtype)
-        else:
-            if self.precision == "fp32":
-                without_tf32()
-            self._execution = CudaExecution(self._device)
-            self._network = Plain(folded.to(self._device), dtype)
-        self._palette = torch.from_numpy(self.label_set.palette).to(self._device)
+        self._palette = torch.from_numpy(self.label_set.palette).to(loaded.backend.device)  # (256, 3)
+
+    def __repr__(self) -> str:
+        return (
+            f"<Segmenter {self.model} ({self.weights.name}) on {self.device} in {self.precision}: "
+            f"{len(self.classes)} classes of {self.label_set.name}>"
+        )
 
     @property
     def classes(self) -> tuple[LabelClass, ...]:
@@ -123,14 +105,14 @@ class Segmenter:
         return self.label_set.classes
 
     @overload
-    def __call__(self, images: np.ndarray) -> np.ndarray: ...
+    def __call__(self, images: Picture) -> np.ndarray: ...
     @overload
-    def __call__(self, images: Sequence[np.ndarray]) -> list[np.ndarray]: ...
-    def __call__(self, images: np.ndarray | Sequence[np.ndarray]) -> np.ndarray | list[np.ndarray]:
-        """Label an image, or a list of images as one batch.
+    def __call__(self, images: Pictures) -> list[np.ndarray]: ...
+    def __call__(self, images: Picture | Pictures) -> np.ndarray | list[np.ndarray]:
+        """Return the labels of an image, or of a list of images as one batch.
 
         Args:
-            images: uint8 (H, W, 3) RGB, or a list of such; sizes may differ.
+            images: uint8 (H, W, 3) RGB or a Pillow image, or a list of such; sizes may differ.
 
         Returns:
             uint8 (H, W) class ids, or a list of such.
@@ -138,151 +120,123 @@ class Segmenter:
         Raises:
             InvalidImageError: an image is not of that kind.
         """
-        if isinstance(images, np.ndarray):
-            return self.segment(images, confidence=False).labels
-        return [result.labels for result in self.segment(images, confidence=False)]
+        if isinstance(images, Sequence):
+            return [result.labels for result in self.segment(images, LABELS)]
+        return self.segment(images, LABELS).labels
 
     @overload
-    def segment(self, images: np.ndarray, **options: object) -> Segmentation: ...
+    def segment(
+        self, images: Picture, ask: Request = ..., encodings: str | Sequence[str] = ...
+    ) -> Segmentation: ...
     @overload
-    def segment(self, images: Sequence[np.ndarray], **options: object) -> list[Segmentation]: ...
-    def segment(  # type: ignore[misc]
+    def segment(
+        self, images: Pictures, ask: Request = ..., encodings: str | Sequence[str] = ...
+    ) -> list[Segmentation]: ...
+    def segment(
         self,
-        images: np.ndarray | Sequence[np.ndarray],
-        *,
+        images: Picture | Pictures,
+        ask: Request = _SCORES_AND_LABELS,
         encodings: str | Sequence[str] = "rgb8",
-        confidence: bool = True,
-        overlay: bool = False,
-        overlay_alpha: float = 0.5,
-        min_confidence: float = 0.0,
-        shown_classes: Iterable[int] | None = None,
     ) -> Segmentation | list[Segmentation]:
         """Segment an image, or a list of images as one batch.
 
         Args:
-            images: uint8 (H, W, C), or (H, W) for mono8; views with padded rows are taken as they are.
+            images: uint8 (H, W, C), or (H, W) for mono8, or Pillow images; views with padded rows are taken
+                as they are.
+            ask: what to give for each.
             encodings: one of ``ENCODINGS``, for all images or for each.
-            confidence: whether to give a confidence image.
-            overlay: whether to give an overlay.
-            overlay_alpha: share of the class color in the overlay, 0..1.
-            min_confidence: labels with a lower probability, 0..1, become 255.
-            shown_classes: ids of the classes that the overlay colors; None for all.
 
         Raises:
             InvalidImageError: an image has the wrong type, rank, channels or size.
-            ConfigError: an option is out of range.
+            ConfigError: something is asked for that the network does not give.
             DeviceError: not even one image fits into the device's memory; the next call starts afresh.
             DeviceLostError: the GPU has failed; only a new process can use it again.
         """
-        single = isinstance(images, np.ndarray)
-        batch = [images] if isinstance(images, np.ndarray) else list(images)
+        single = not isinstance(images, Sequence)
+        batch = list(images) if isinstance(images, Sequence) else [images]
         names = [encodings] * len(batch) if isinstance(encodings, str) else list(encodings)
         if len(names) != len(batch):
             raise InvalidImageError(
                 f"{len(batch)} images came with {len(names)} encodings: give one for each"
             )
-        batch = [_checked(image, encoding) for image, encoding in zip(batch, names, strict=True)]
-        weight = self._overlay_weight(overlay_alpha, shown_classes) if overlay else None
+        ask = self.check(ask)
+        checked = [_checked(image, encoding) for image, encoding in zip(batch, names, strict=True)]
         results: list[Segmentation | None] = [None] * len(batch)
-        groups: dict[tuple[int, int], list[int]] = {}
-        for i, image in enumerate(batch):
-            groups.setdefault((image.shape[0], image.shape[1]), []).append(i)
+        sizes: dict[tuple[int, ...], list[int]] = {}
+        for i, (image, _) in enumerate(checked):
+            sizes.setdefault(image.shape[:2], []).append(i)
         with torch.inference_mode():
-            for members in groups.values():
-                passed = self._segment_group(
-                    [batch[i] for i in members], [names[i] for i in members],
-                    confidence, weight, min_confidence,
-                )  # fmt: skip
-                for i, result in zip(members, passed, strict=True):
+            for members in sizes.values():
+                group = _Group(*zip(*(checked[i] for i in members), strict=True))
+                for i, result in zip(members, self._segment_group(group, ask), strict=True):
                     results[i] = result
         complete = [result for result in results if result is not None]
         return complete[0] if single else complete
 
-    def _segment_group(
-        self,
-        images: list[np.ndarray],
-        encodings: list[str],
-        confidence: bool,
-        overlay_weight: Tensor | None,
-        min_confidence: float,
-    ) -> list[Segmentation]:
-        """Pass over images of one size; over half of them and then the rest where memory is short."""
+    def check(self, ask: Request) -> Request:
+        """Return ``ask`` with ``confidence`` decided.
+
+        Raises:
+            ConfigError: something is asked for that the network does not give.
+        """
+        if not self.backend.gives_scores and (ask.confidence or ask.min_confidence):
+            asked = "a confidence image" if ask.confidence else f"min_confidence {ask.min_confidence}"
+            raise ConfigError(
+                f"{self.model} gives labels without scores: {asked} takes a network that gives logits or "
+                "probabilities"
+            )
+        ask.overlay_weight(len(self.label_set))
+        if ask.confidence is not None:
+            return ask
+        return dataclasses.replace(ask, confidence=self.backend.gives_scores)
+
+    def _segment_group(self, group: _Group, ask: Request) -> list[Segmentation]:
+        """Run one pass over images of one size; over half of them and then the rest where memory is short."""
         for _ in range(2):
             try:
-                return self._pass(images, encodings, confidence, overlay_weight, min_confidence)
+                return self._pass(group, ask)
             except torch.OutOfMemoryError as error:
                 shortage = str(error).split(". ")[0]
             # Outside of the except block, whose exception would keep the failed pass's tensors alive.
-            if not self._execution.free_memory():
+            if not self.backend.free_memory():
                 break
-        if len(images) == 1:
-            height, width = images[0].shape[:2]
+        if len(group.images) == 1:
+            height, width = group.images[0].shape[:2]
             raise DeviceError(
                 f"{self.device} has too little memory for {self.model} on {width}x{height}: "
                 f"give input_size a smaller size ({shortage})"
             )
-        half = len(images) // 2
-        return [
-            result
-            for part in (slice(None, half), slice(half, None))
-            for result in self._segment_group(
-                images[part], encodings[part], confidence, overlay_weight, min_confidence
-            )
-        ]
+        half = len(group.images) // 2
+        return self._segment_group(group[:half], ask) + self._segment_group(group[half:], ask)
 
-    def _pass(
-        self,
-        images: list[np.ndarray],
-        encodings: list[str],
-        confidence: bool,
-        overlay_weight: Tensor | None,
-        min_confidence: float,
-    ) -> list[Segmentation]:
-        inputs = [torch.from_numpy(image) for image in images]
-        if overlay_weight is not None:
-            inputs.append(overlay_weight)
+    def _pass(self, group: _Group, ask: Request) -> list[Segmentation]:
+        count = len(group.images)
+        inputs = [torch.from_numpy(image) for image in group.images]
+        if ask.overlay:
+            inputs.append(torch.from_numpy(ask.overlay_weight(len(self.label_set))))
 
         def compute(*tensors: Tensor) -> tuple[Tensor | None, ...]:
-            rgb = _as_rgb(tensors[: len(images)], encodings)
-            labels, certainty = self._scores(rgb).decide(confidence, min_confidence)
-            colored = None
-            if overlay_weight is not None:
-                colored = blend(rgb.permute(0, 2, 3, 1), labels, self._palette, tensors[-1])
-            return labels, certainty if confidence else None, colored
+            rgb = _as_rgb(tensors[:count], group.encodings)  # uint8 (N, 3, H, W)
+            labels, confidence = self._outcome(rgb).decide(bool(ask.confidence), ask.min_confidence)
+            overlay = None
+            if ask.overlay:
+                overlay = blend(rgb.permute(0, 2, 3, 1), labels, self._palette, tensors[-1])
+            return labels, confidence, overlay  # uint8 (N, H, W), (N, H, W), (N, H, W, 3)
 
-        key = (tuple(encodings), confidence, overlay_weight is not None, min_confidence)
-        results, seconds = self._execution.run(compute, inputs, key)
-        labels, certainty, colored = (np.empty(0) if each is None else each.numpy() for each in results)
+        key = (group.encodings, ask.confidence, ask.overlay, ask.min_confidence)
+        results, seconds = self.backend.run(compute, inputs, key)
+        each_kind = ([None] * count if kind is None else list(kind.numpy()) for kind in results)
         return [
-            Segmentation(
-                labels[i],
-                certainty[i] if certainty.size else None,
-                colored[i] if colored.size else None,
-                seconds,
-            )
-            for i in range(len(images))
+            Segmentation(labels, confidence, overlay, seconds)
+            for labels, confidence, overlay in zip(*each_kind, strict=True)
         ]
 
-    def _scores(self, rgb: Tensor) -> Scores:
-        """Return the class scores at the images' size."""
+    def _outcome(self, rgb: Tensor) -> Scores | Labels:
+        """Return what the network says, at the images' size."""
         if self.input_size is None:
-            return self._network(rgb)
-        logits = self._network(resize(rgb.float(), self.input_size)).logits()
-        return Scores.of_logits(resize(logits, (rgb.shape[2], rgb.shape[3])))
-
-    def _overlay_weight(self, alpha: float, shown_classes: Iterable[int] | None) -> Tensor:
-        """Return the share of each label's color in an overlay, (256,)."""
-        if not 0 <= alpha <= 1:
-            raise ConfigError(f"overlay_alpha is {alpha}: give a share of 0 to 1")
-        shown = list(range(len(self.label_set)) if shown_classes is None else shown_classes)
-        wrong = [i for i in shown if i not in range(len(self.label_set))]
-        if wrong:
-            raise ConfigError(
-                f"shown_classes has {wrong[0]}: class ids go from 0 to {len(self.label_set) - 1}"
-            )
-        weight = torch.zeros(256)
-        weight[shown] = alpha
-        return weight
+            return self.backend.network(rgb)
+        seen = resize(rgb.float(), self.input_size)  # (N, 3, h, w)
+        return self.backend.network(seen).at((rgb.shape[2], rgb.shape[3]))
 
 
 def _as_rgb(images: Sequence[Tensor], encodings: Sequence[str]) -> Tensor:
@@ -294,12 +248,19 @@ def _as_rgb(images: Sequence[Tensor], encodings: Sequence[str]) -> Tensor:
     return (parts[0][None] if len(parts) == 1 else torch.stack(parts)).permute(0, 3, 1, 2)
 
 
-def _checked(image: np.ndarray, encoding: str) -> np.ndarray:
-    """Return the image as (H, W, C), or raise an InvalidImageError that says what is wrong with it."""
+def _checked(image: Picture, encoding: str) -> tuple[np.ndarray, str]:
+    """Return the image as (H, W, C) and its encoding, or raise an InvalidImageError that says why not."""
     if encoding not in ENCODINGS:
         raise InvalidImageError(f"encoding '{encoding}' is not one of {', '.join(ENCODINGS)}")
+    if type(image).__module__.partition(".")[0] == "PIL":
+        # Pillow's images know their colors.
+        image, encoding = np.asarray(image.convert("RGB")), "rgb8"  # type: ignore[union-attr]
     channels = CHANNELS[encoding]
     wanted = f"uint8 (height, width, {channels})"
+    if image is None:
+        raise InvalidImageError(
+            f"the image is None, as cv2.imread gives it for a file that it cannot read: give {wanted}"
+        )
     if not isinstance(image, np.ndarray) or image.dtype != np.uint8:
         kind = f"{image.dtype} array" if isinstance(image, np.ndarray) else type(image).__name__
         raise InvalidImageError(f"the image is a {kind}: a {encoding} image is {wanted}")
@@ -314,4 +275,19 @@ def _checked(image: np.ndarray, encoding: str) -> np.ndarray:
     if min(image.strides) < 0 or not image.flags.writeable:
         # PyTorch takes neither reversed nor read-only memory as it is.
         image = image.copy()
-    return image
+    return image, encoding
+
+
+def _checked_size(size: object) -> tuple[int, int] | None:
+    """Return an input_size that is height and width in whole pixels, or None."""
+    if size is None:
+        return None
+    try:
+        height, width = (operator.index(length) for length in size)  # type: ignore[attr-defined]
+    except (TypeError, ValueError):
+        height = width = 0
+    if min(height, width) < MIN_SIZE:
+        raise ConfigError(
+            f"input_size is {size}: give height and width as whole numbers of at least {MIN_SIZE} pixels"
+        )
+    return height, width

@@ -115,6 +115,17 @@ class SqueezeSegNet(nn.Module):
         return converted
 
     def forward(self, image: Tensor) -> Tensor:
+        height, width = image.shape[2:]
+        x = self.between(F.relu(self.conv1(image)))  # (N, stem_channels, h, w)
+        x, first = self.repeat_border(x, (height, width))
+        logits = F.avg_pool2d(self.inverse_conv1(x), 3, stride=1)
+        return logits[:, :, first : first + height, first : first + width]
+
+    def between(self, x: Tensor) -> Tensor:
+        """Return the input of the last deconvolution for the output of the first convolution.
+
+        Both are (N, stem_channels, h, w).
+        """
         pooled: dict[str, tuple[Tensor, tuple[int, int]]] = {}
 
         def pool_if_due(name: str, x: Tensor) -> Tensor:
@@ -128,26 +139,20 @@ class SqueezeSegNet(nn.Module):
         def unpool_if_due(name: str, x: Tensor) -> Tensor:
             return max_unpool(x, *pooled[name]) if name in pooled else x
 
-        x = pool_if_due("conv1", self._stem(image))
+        x = pool_if_due("conv1", x)
         for name, fire in self.encoder.items():
             x = pool_if_due(name, fire(x))
         x = self.inverse_conv10(F.relu(self.conv10(x)))
         for name, dfire in reversed(list(self.decoder.items())):
             x = dfire(unpool_if_due(name, x))
-        return self._scores(unpool_if_due("conv1", x), (image.shape[2], image.shape[3]))
+        return unpool_if_due("conv1", x)
 
-    def _stem(self, image: Tensor) -> Tensor:
-        return F.relu(self.conv1(image))
+    def repeat_border(self, x: Tensor, image_size: tuple[int, int]) -> tuple[Tensor, int]:
+        """Pad the input of the last deconvolution, (N, stem_channels, h, w), by repeating its border.
 
-    def _scores(self, x: Tensor, image_size: tuple[int, int]) -> Tensor:
-        """Invert conv1 and average: (N, stem_channels, h, w) -> logits (N, num_classes, H, W)."""
-        height, width = image_size
-        x, first = self._repeat_border(x, image_size)
-        logits = F.avg_pool2d(self.inverse_conv1(x), 3, stride=1)
-        return logits[:, :, first : first + height, first : first + width]
-
-    def _repeat_border(self, x: Tensor, image_size: tuple[int, int]) -> tuple[Tensor, int]:
-        """Return the last deconvolution's input, and row and column of averages where the image begins."""
+        Returns:
+            the padded input, and the row and column of the averages where the image begins.
+        """
         # Stem window i is centered on pixel 2 i + stem_size // 2, and its averages on row 2 i of theirs.
         before = self.conv1.kernel_size[0] // 4 + 1
         first = 2 * before - self.conv1.kernel_size[0] // 2

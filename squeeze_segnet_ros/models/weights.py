@@ -17,6 +17,7 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
+from squeeze_segnet_ros import models
 from squeeze_segnet_ros.classes import CAMVID, LabelClass, LabelSet
 from squeeze_segnet_ros.errors import WeightsError
 from squeeze_segnet_ros.images.pixels import MEAN, STD
@@ -186,6 +187,27 @@ def fill(
     except RuntimeError as error:
         first_line = " ".join(str(error).split())[:300]
         raise WeightsError(f"the tensors of {path} do not fit {model}: {first_line}") from error
+
+
+def network_with(model: str, path: Path | None) -> tuple[nn.Module, WeightsMetadata, Path]:
+    """Build a network, for as many classes as its weights have, and fill it.
+
+    Args:
+        model: a name out of ``models.names()``.
+        path: a weights file; None takes the released one.
+
+    Returns:
+        the network in training mode, what its file says about itself, and the file.
+
+    Raises:
+        UnknownModelError, WeightsError: see the message.
+    """
+    models.check(model)
+    path = released(model) if path is None else path
+    tensors, metadata = load(path)
+    network = models.build(model, len(metadata.label_set))
+    fill(network, model, tensors, metadata, path)
+    return network, metadata, path
 
 
 def released(model: str) -> Path:

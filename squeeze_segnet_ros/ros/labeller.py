@@ -14,7 +14,7 @@ from rclpy.impl.rcutils_logger import RcutilsLogger
 from std_msgs.msg import Header
 
 from squeeze_segnet_ros.classes import UNLABELLED, LabelClass
-from squeeze_segnet_ros.engine import Segmentation, Segmenter, load
+from squeeze_segnet_ros.engine import Request, Segmentation, Segmenter, load
 from squeeze_segnet_ros.engine.segmenter import MIN_SIZE
 from squeeze_segnet_ros.errors import ConfigError, DeviceLostError, InvalidImageError
 from squeeze_segnet_ros.memory import release_freed_memory, separate_blocks
@@ -191,15 +191,14 @@ class Labeller:
 
     def _segment(self, jobs: list[_Job], tools: _Tools) -> list[Segmentation]:
         confidence, overlay = jobs[0].kind
-        return tools.segmenter.segment(
-            [job.pixels for job in jobs],
-            encodings=[job.encoding for job in jobs],
+        ask = Request(
             confidence=confidence,
             overlay=overlay,
             overlay_alpha=tools.config.overlay.alpha,
             min_confidence=tools.config.min_confidence,
             shown_classes=tools.shown,
         )
+        return tools.segmenter.segment([job.pixels for job in jobs], ask, [job.encoding for job in jobs])
 
     def _publish_label(self, job: _Job, result: Segmentation) -> None:
         started = time.perf_counter()
@@ -313,5 +312,5 @@ def load_segmenter(config: NodeConfig) -> Segmenter:
         ids_of(config.shown_classes, segmenter.classes)
         # The first pass allocates and tunes; no frame should wait for that.
         height, width = config.network_size or (360, 480)
-        segmenter.segment(np.zeros((height, width, 3), np.uint8), overlay=True)
+        segmenter.segment(np.zeros((height, width, 3), np.uint8), Request(overlay=True))
     return segmenter

@@ -111,11 +111,11 @@ def choose_rate(bag_path: Path, played: Played, cameras: tuple[str, ...], networ
     net = ssr.load(**network)  # type: ignore[arg-type]
     with open_bag(bag_path) as bag:
         first = next(bag.messages([recorded_topic(cameras[0], bag.topics)]))
-    net.segment(messages.decode_image(first.data, first.type), overlay=True)  # warms up
+    net.segment(messages.decode_image(first.data, first.type), ssr.Request(overlay=True))  # warms up
     times: list[float] = []
     while len(times) < _TIMED_FRAMES and sum(times) < _TIMED_S:
         started = time.perf_counter()
-        net.segment(messages.decode_image(first.data, first.type), overlay=True)
+        net.segment(messages.decode_image(first.data, first.type), ssr.Request(overlay=True))
         times.append(time.perf_counter() - started)
     seconds = min(times)  # the others tell what else this computer was doing
     needed = (_BUSY * seconds + _OVERHEAD_S) * len(cameras)

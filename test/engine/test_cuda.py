@@ -8,6 +8,7 @@ import torch
 
 import squeeze_segnet_ros as ssr
 from squeeze_segnet_ros import models
+from squeeze_segnet_ros.engine import Request
 from squeeze_segnet_ros.models import blocks, kernels, weights
 
 pytestmark = [
@@ -41,7 +42,7 @@ def test_fp32_labels_are_those_of_the_cpu(weights_file, images):
 def test_every_pass_of_a_shape_gives_the_same(weights_file, images, precision):
     # The first pass runs kernel by kernel, the second captures a graph, the third replays it.
     net = ssr.load(weights=weights_file, device="cuda", precision=precision)
-    first, second, third = (net.segment(images, overlay=True) for _ in range(3))
+    first, second, third = (net.segment(images, Request(overlay=True)) for _ in range(3))
     for results in zip(first, second, third, strict=True):
         for other in results[1:]:
             assert np.array_equal(other.labels, results[0].labels)
@@ -75,10 +76,10 @@ def test_threads_do_not_get_each_others_labels(weights_file, images):
 def test_memory_is_flat(weights_file, images):
     net = ssr.load(weights=weights_file, device="cuda")
     for _ in range(3):
-        net.segment(images, overlay=True)
+        net.segment(images, Request(overlay=True))
     before = torch.cuda.memory_reserved()
     for _ in range(20):
-        net.segment(images, overlay=True)
+        net.segment(images, Request(overlay=True))
     assert torch.cuda.memory_reserved() == before
 
 

@@ -12,6 +12,7 @@ import torch
 import squeeze_segnet_ros as ssr
 from squeeze_segnet_ros import models
 from squeeze_segnet_ros.classes import CAMVID, UNLABELLED
+from squeeze_segnet_ros.engine import Request
 from squeeze_segnet_ros.errors import (
     ConfigError,
     DeviceError,
@@ -129,9 +130,9 @@ def test_bf16_agrees_on_camvid():
 def test_a_batch_gives_the_labels_of_one_by_one(segmenter, count):
     sizes = [SIZE, (64, 64), SIZE, (32, 40), SIZE][:count]
     images = [image_of(size, seed=i) for i, size in enumerate(sizes)]
-    batch = segmenter.segment(images, overlay=True)
+    batch = segmenter.segment(images, Request(overlay=True))
     for image, result in zip(images, batch, strict=True):
-        alone = segmenter.segment(image, overlay=True)
+        alone = segmenter.segment(image, Request(overlay=True))
         assert np.array_equal(result.labels, alone.labels)
         assert np.array_equal(result.confidence, alone.confidence)
         assert np.array_equal(result.overlay, alone.overlay)
@@ -196,7 +197,8 @@ def test_encodings_show_the_same_scene(segmenter):
         (np.concatenate((rgb, opaque), 2), "rgba8"),
         (np.concatenate((rgb[:, :, ::-1], opaque), 2), "bgra8"),
     ]
-    results = segmenter.segment([i for i, _ in same], encodings=[e for _, e in same], overlay=True)
+    images, encodings = zip(*same, strict=True)
+    results = segmenter.segment(images, Request(overlay=True), encodings)
     for result in results[1:]:
         assert np.array_equal(result.labels, results[0].labels)
         assert np.array_equal(result.overlay, results[0].overlay)
@@ -224,13 +226,13 @@ def test_views_of_message_buffers(segmenter):
 def test_the_image_is_left_as_it_is(segmenter):
     image = image_of()
     before = image.copy()
-    segmenter.segment(image, overlay=True)
+    segmenter.segment(image, Request(overlay=True))
     assert np.array_equal(image, before)
 
 
 def test_overlay_mixes_the_class_colors_in(segmenter):
     image = image_of()
-    result = segmenter.segment(image, overlay=True, overlay_alpha=0.25)
+    result = segmenter.segment(image, Request(overlay=True, overlay_alpha=0.25))
     mixed = 0.75 * image + 0.25 * CAMVID.palette[result.labels]
     assert result.overlay.dtype == np.uint8
     assert np.abs(result.overlay - mixed).max() <= 1
@@ -240,7 +242,7 @@ def test_overlay_of_chosen_classes(segmenter):
     image = image_of()
     labels = segmenter(image)
     chosen = int(np.bincount(labels.ravel()).argmax())
-    overlay = segmenter.segment(image, overlay=True, shown_classes=[chosen]).overlay
+    overlay = segmenter.segment(image, Request(overlay=True, shown_classes=[chosen])).overlay
     assert np.array_equal(overlay[labels != chosen], image[labels != chosen])
     assert not np.array_equal(overlay[labels == chosen], image[labels == chosen])
 
@@ -248,7 +250,7 @@ def test_overlay_of_chosen_classes(segmenter):
 def test_minimum_confidence_unlabels(segmenter):
     image = image_of()
     every = segmenter.segment(image)
-    some = segmenter.segment(image, min_confidence=np.median(every.confidence) / 255)
+    some = segmenter.segment(image, Request(min_confidence=np.median(every.confidence) / 255))
     unlabelled = some.labels == UNLABELLED
     assert 0 < unlabelled.mean() < 1
     assert every.confidence[unlabelled].max() <= every.confidence[~unlabelled].min()
@@ -285,6 +287,25 @@ def test_what_a_segmenter_says_of_itself(files, segmenter):
     assert segmenter.classes == CAMVID.classes
     assert segmenter.weights == files("squeeze_segnet")
     assert len(segmenter.weights_sha256) == 64
+    assert repr(segmenter) == (
+        f"<Segmenter squeeze_segnet (squeeze_segnet.safetensors) on cpu in {segmenter.precision}: "
+        "11 classes of camvid>"
+    )
+
+
+def test_another_normalization_is_that_of_the_weights_file(files, tmp_path):
+    mean, std = (0.5, 0.4, 0.3), (0.25, 0.2, 0.3)
+    network = models.build("squeeze_segnet")
+    weights.load_into(network, "squeeze_segnet", files("squeeze_segnet"))
+    metadata = weights.WeightsMetadata("squeeze_segnet", mean=mean, std=std)
+    weights.save(tmp_path / "other.safetensors", network, metadata, torch.float32)
+    image = image_of()
+    labels = ssr.load(weights=tmp_path / "other.safetensors", device="cpu", precision="fp32")(image)
+    with torch.inference_mode():
+        rgb = torch.from_numpy(image).permute(2, 0, 1)[None]
+        wanted = network.eval()(normalize(rgb, mean, std)).argmax(1)[0].numpy()
+    assert (labels == wanted).mean() > 0.995
+    assert (labels == ssr.load(weights=files("squeeze_segnet"), device="cpu")(image)).mean() < 0.995
 
 
 @pytest.mark.parametrize(
@@ -317,6 +338,22 @@ def test_no_array_at_all(segmenter):
         segmenter(["image.png"])
 
 
+def test_none_is_what_opencv_gives_for_a_file_it_cannot_read(segmenter):
+    with pytest.raises(InvalidImageError, match=r"the image is None, as cv2.imread gives it"):
+        segmenter(cv2.imread("nowhere.png"))
+    with pytest.raises(InvalidImageError, match="the image is None"):
+        segmenter([image_of(), None])
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "L", "P"])
+def test_pillow_images(segmenter, mode):
+    pillow = pytest.importorskip("PIL.Image", reason="Pillow, which matplotlib brings, is not installed")
+    image = pillow.fromarray(image_of()).convert(mode)
+    wanted = segmenter(np.array(image.convert("RGB")))
+    assert np.array_equal(segmenter(image), wanted)
+    assert np.array_equal(segmenter([image])[0], wanted)
+
+
 def test_bad_encodings(segmenter):
     with pytest.raises(InvalidImageError, match="'yuv422' is not one of rgb8, bgr8"):
         segmenter.segment(image_of(), encodings="yuv422")
@@ -325,11 +362,31 @@ def test_bad_encodings(segmenter):
 
 
 @pytest.mark.parametrize(
-    "options", [{"shown_classes": [11]}, {"shown_classes": [-1]}, {"overlay_alpha": 1.5}]
+    "options",
+    [
+        {"shown_classes": [11]},
+        {"shown_classes": [-1]},
+        {"overlay_alpha": 1.5},
+        {"min_confidence": 2},
+        {"min_confidence": float("nan")},
+    ],
 )
-def test_bad_overlay_options(segmenter, options):
+def test_bad_requests(segmenter, options):
     with pytest.raises(ConfigError, match=next(iter(options))):
-        segmenter.segment(image_of(), overlay=True, **options)
+        segmenter.segment(image_of(), Request(overlay=True, **options))
+
+
+def test_a_device_as_pytorch_has_it(files):
+    net = ssr.load(weights=files("squeeze_segnet"), device=torch.device("cpu"))
+    assert net.device == "cpu"
+    with pytest.raises(DeviceError, match="meta"):
+        ssr.load(weights=files("squeeze_segnet"), device=torch.device("meta"))
+
+
+@pytest.mark.parametrize("size", [240, (240.5, 320), (240,), "240x320", (16, 64), (-64, 64)])
+def test_input_sizes_that_are_none(files, size):
+    with pytest.raises(ConfigError, match=r"input_size is .*: give height and width as whole numbers"):
+        ssr.load(weights=files("squeeze_segnet"), input_size=size)
 
 
 @pytest.mark.parametrize("device", ["tpu", "cpu:1", "cuda:x", "cuda:99"])
@@ -351,8 +408,6 @@ def test_other_things_that_cannot_be_loaded(files, tmp_path):
         ssr.load("enet", weights=files("squeeze_segnet"))
     with pytest.raises(WeightsError, match="no weights file at"):
         ssr.load(weights=tmp_path / "none.safetensors")
-    with pytest.raises(ConfigError, match="at least 32"):
-        ssr.load(weights=files("squeeze_segnet"), input_size=(16, 64))
 
 
 class OutOfMemory(torch.nn.Module):
@@ -373,8 +428,8 @@ def test_out_of_memory_halves_the_batch(files, monkeypatch):
     net = ssr.load(weights=files("squeeze_segnet"), device="cpu", precision="fp32")
     images = [image_of(seed=i) for i in range(5)]
     wanted = net(images)
-    limited = OutOfMemory(net._network, room=2)
-    monkeypatch.setattr(net, "_network", limited)
+    limited = OutOfMemory(net.backend.network, room=2)
+    monkeypatch.setattr(net.backend, "network", limited)
     for labels, each in zip(net(images), wanted, strict=True):
         assert np.array_equal(labels, each)
     assert limited.batches == [5, 2, 3, 1, 2]
@@ -384,14 +439,14 @@ def test_what_fits_once_cached_memory_is_free_is_not_halved(files, monkeypatch):
     net = ssr.load(weights=files("squeeze_segnet"), device="cpu", precision="fp32")
     images = [image_of(seed=i) for i in range(3)]
     wanted = net(images)
-    limited = OutOfMemory(net._network, room=0)
+    limited = OutOfMemory(net.backend.network, room=0)
 
     def drop_what_is_cached():
         limited.room = 3
         return True
 
-    monkeypatch.setattr(net, "_network", limited)
-    monkeypatch.setattr(net._execution, "free_memory", drop_what_is_cached)
+    monkeypatch.setattr(net.backend, "network", limited)
+    monkeypatch.setattr(net.backend, "free_memory", drop_what_is_cached)
     for labels, each in zip(net(images), wanted, strict=True):
         assert np.array_equal(labels, each)
     assert limited.batches == [3, 3]
@@ -400,8 +455,8 @@ def test_what_fits_once_cached_memory_is_free_is_not_halved(files, monkeypatch):
 def test_out_of_memory_for_one_image(files, monkeypatch):
     net = ssr.load(weights=files("squeeze_segnet"), device="cpu", precision="fp32")
     wanted = net(image_of())
-    limited = OutOfMemory(net._network, room=0)
-    monkeypatch.setattr(net, "_network", limited)
+    limited = OutOfMemory(net.backend.network, room=0)
+    monkeypatch.setattr(net.backend, "network", limited)
     with pytest.raises(DeviceError, match="too little memory for squeeze_segnet on 82x61"):
         net(image_of())
     limited.room = 1

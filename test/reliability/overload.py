@@ -69,7 +69,7 @@ def _input_size() -> tuple[tuple[int, int], float]:
         times = []
         for _ in range(5):
             started = time.perf_counter()
-            net.segment(batch, confidence=False)
+            net.segment(batch, ssr.Request(confidence=False))
             times.append(time.perf_counter() - started)
         took = float(np.median(times[1:]))
     return size, len(batch) / took / (RATE * len(CAMERAS))

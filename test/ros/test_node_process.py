@@ -138,16 +138,16 @@ def test_pytorch_is_not_waited_for_before_the_node_is_there() -> None:
 
 WITH_A_GPU_THAT_FAILS = """
 import sys
-from squeeze_segnet_ros.engine.backends.execution import CpuExecution
+from squeeze_segnet_ros.engine.backends.torch_cpu import CpuBackend
 from squeeze_segnet_ros.errors import DeviceLostError
 from squeeze_segnet_ros.ros.segnet_node import main
-run, passes = CpuExecution.run, []
+run, passes = CpuBackend.run, []
 def fail_after_a_while(*arguments):
     passes.append(1)
     if len(passes) > 3:
         raise DeviceLostError("cuda:0 has failed")
     return run(*arguments)
-CpuExecution.run = fail_after_a_while
+CpuBackend.run = fail_after_a_while
 sys.exit(main(sys.argv[1:]))
 """
 

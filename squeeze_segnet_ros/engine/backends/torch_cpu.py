@@ -1,225 +1,39 @@
-"""Networks rewritten for a CPU: the same function in fewer passes over memory.
-
-oneDNN, PyTorch's library for convolutions, can apply a ReLU within the convolution that comes before it; here
-it is called by name to do so. Squeeze-SegNet gets more: its first convolution takes the camera's bytes, and
-its last deconvolution becomes a convolution whose output channels are the four pixels of each 2x2 block, as
-which they are averaged.
-"""
+"""PyTorch on a CPU: one pass at a time."""
 
 from __future__ import annotations
 
-import copy
-import itertools
+import threading
+import time
+from collections.abc import Hashable, Sequence
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from squeeze_segnet_ros.engine.scores import Scores
-from squeeze_segnet_ros.images.pixels import MEAN, STD, normalize
-from squeeze_segnet_ros.models.blocks import Fire
-from squeeze_segnet_ros.models.squeeze_segnet import SqueezeSegNet
-
-_EXACT_LAYERS = ("conv1", "encoder.fire2")
-"""Squeeze-SegNet's layers that stay in fp32 when the rest is in bf16.
-
-What bf16 changes in the labels comes almost all from the encoder's first layers: features that round to the
-same value make a pooling remember another pixel. They also are the ones that gain least from bf16.
-"""
-_FIRST_ROUNDED = "fire3"
-"""The layer that follows them."""
-_SHAPES = 8
-"""Shapes of its input for which a convolution keeps its weights in order."""
-_VECTOR = 16
-"""Output channels that oneDNN computes at once; an output that is no multiple of it is slower."""
+from squeeze_segnet_ros.engine.backends.base import Backend, Function, Network, Results
+from squeeze_segnet_ros.engine.backends.fused import for_cpu
+from squeeze_segnet_ros.engine.backends.plain import Normalization
+from squeeze_segnet_ros.engine.device import PRECISIONS
+from squeeze_segnet_ros.memory import keep_freed_memory
 
 
-def for_cpu(network: nn.Module, dtype: torch.dtype) -> nn.Module:
-    """Return a network that maps RGB in 0..255, uint8 or float (N, 3, H, W), to :class:`Scores`.
+class CpuBackend(Backend):
+    """Calls the network directly; two threads wait for each other."""
 
-    Args:
-        network: in evaluation mode, with its batch norms folded; it is not changed.
-        dtype: fp32 or bf16, to compute in.
-    """
-    network = copy.deepcopy(network)
-    if not _onednn_computes_in(dtype):
-        return Plain(network, dtype)
-    _fuse_relus(network)
-    return (
-        _FusedSqueezeSegNet(network, dtype) if isinstance(network, SqueezeSegNet) else Plain(network, dtype)
-    )
+    def __init__(self, network: Network, precision: str, gives_scores: bool = True) -> None:
+        super().__init__(network, torch.device("cpu"), precision, gives_scores)
+        keep_freed_memory()
+        self._lock = threading.Lock()
 
-
-def _onednn_computes_in(dtype: torch.dtype) -> bool:
-    if not torch.backends.mkldnn.is_available():
-        return False
-    return dtype != torch.bfloat16 or torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    def run(
+        self, function: Function, inputs: Sequence[Tensor], key: Hashable
+    ) -> tuple[Results, dict[str, float]]:
+        """See :class:`Backend`."""
+        with self._lock:
+            start = time.perf_counter()
+            results = function(*inputs)
+            return results, {"upload": 0.0, "network": time.perf_counter() - start, "download": 0.0}
 
 
-class Plain(nn.Module):
-    """Any network, as it is."""
-
-    def __init__(self, network: nn.Module, dtype: torch.dtype) -> None:
-        super().__init__()
-        self.dtype = dtype
-        self.network = network.to(dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
-
-    def forward(self, rgb: Tensor) -> Scores:
-        image = normalize(rgb).to(self.dtype, memory_format=torch.channels_last)
-        return Scores.of_logits(self.network(image))
-
-
-class _Convolution(nn.Module):
-    """A convolution, and a ReLU if asked for, in one pass."""
-
-    def __init__(self, convolution: nn.Conv2d, relu: bool = True) -> None:
-        super().__init__()
-        self.weight = convolution.weight
-        # No parameter, so that it stays in fp32, in which oneDNN adds it to the sums.
-        self.bias = None if convolution.bias is None else convolution.bias.detach().float()
-        self.geometry = (
-            list(convolution.padding),
-            list(convolution.stride),
-            list(convolution.dilation),
-            convolution.groups,
-        )
-        self.kernel_size = convolution.kernel_size
-        self.activation = "relu" if relu else "none"
-        self.packed: dict[tuple[torch.Size, int], Tensor] = {}
-
-    def forward(self, x: Tensor) -> Tensor:
-        key = (x.shape, torch.get_num_threads())
-        if key not in self.packed:
-            # The order in which oneDNN wants the weights depends on both; it would change it in every pass.
-            if len(self.packed) == _SHAPES:
-                self.packed.clear()
-            self.packed[key] = torch.ops.mkldnn._reorder_convolution_weight(
-                self.weight, *self.geometry, list(x.shape)
-            )
-        return torch.ops.mkldnn._convolution_pointwise.default(
-            x, self.packed[key], self.bias, *self.geometry, self.activation, [], ""
-        )
-
-
-class _FusedFire(nn.Module):
-    def __init__(self, fire: Fire) -> None:
-        super().__init__()
-        self.squeeze1x1 = _Convolution(fire.squeeze1x1)
-        self.expand1x1 = _Convolution(fire.expand1x1)
-        self.expand3x3 = _Convolution(fire.expand3x3)
-
-    def forward(self, x: Tensor) -> Tensor:
-        x = self.squeeze1x1(x)
-        return torch.cat((self.expand1x1(x), self.expand3x3(x)), 1)
-
-
-def _fuse_relus(network: nn.Module) -> None:
-    """Fuse every ReLU that follows a convolution, in a Sequential or a Fire."""
-    for parent in list(network.modules()):
-        for name, child in list(parent.named_children()):
-            if isinstance(child, Fire):
-                parent.register_module(name, _FusedFire(child))
-        if isinstance(parent, nn.Sequential):
-            busy = [i for i, layer in enumerate(parent) if not isinstance(layer, nn.Identity)]
-            for i, following in itertools.pairwise(busy):
-                convolution = parent[i]
-                if isinstance(convolution, nn.Conv2d) and isinstance(parent[following], nn.ReLU):
-                    parent[i], parent[following] = _Convolution(convolution), nn.Identity()
-
-
-class _Round(nn.Module):
-    def __init__(self, dtype: torch.dtype) -> None:
-        super().__init__()
-        self.dtype = dtype
-
-    def forward(self, x: Tensor) -> Tensor:
-        return x.to(self.dtype)
-
-
-class _FusedSqueezeSegNet(SqueezeSegNet):
-    """Squeeze-SegNet from bytes to :class:`Scores`."""
-
-    conv1: nn.Module  # type: ignore[assignment]
-    conv10: nn.Module  # type: ignore[assignment]
-    inverse_conv1: nn.Module  # type: ignore[assignment]
-
-    def __init__(self, network: SqueezeSegNet, dtype: torch.dtype) -> None:
-        nn.Module.__init__(self)
-        self.__dict__.update(network.__dict__)
-        self.conv1 = _Convolution(_taking_bytes(network.conv1))
-        self.conv10 = _Convolution(network.conv10)
-        self.num_classes = network.inverse_conv1.out_channels
-        self.inverse_conv1 = _Convolution(_by_pixel_of_block(network.inverse_conv1, 1 / 9), relu=False)
-        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        exact = tuple(f"{name}." for name in _EXACT_LAYERS)
-        for name, layer in self.named_modules():
-            if isinstance(layer, _Convolution) and not f"{name}.".startswith(exact):
-                layer.to(dtype)
-        self.encoder[_FIRST_ROUNDED] = nn.Sequential(_Round(dtype), self.encoder[_FIRST_ROUNDED])
-
-    def _stem(self, image: Tensor) -> Tensor:
-        return self.conv1(image.to(torch.float32, memory_format=torch.channels_last))
-
-    def _scores(self, x: Tensor, image_size: tuple[int, int]) -> Scores:  # type: ignore[override]
-        x, first = self._repeat_border(x, image_size)
-        blocks = self.inverse_conv1(x)[:, : 4 * self.num_classes]
-        # Row by row, a transposition takes a quarter of the time of one of all pixels at once.
-        rows = blocks.transpose(1, 2).contiguous().unflatten(2, (-1, 2, 2))
-        planes = _sums_of_three(_sums_of_three(rows, pair=3, along=1), pair=4, along=-1).movedim(2, 0)
-
-        def assemble(pixels: Tensor) -> Tensor:
-            """Turn (..., N, h, 2, 2, w) into (..., N, H, W)."""
-            plane = pixels.transpose(-2, -1).flatten(-2).flatten(-3, -2)
-            return plane[..., first : first + image_size[0], first : first + image_size[1]].contiguous()
-
-        return Scores(planes, assemble)
-
-
-def _taking_bytes(conv1: nn.Conv2d) -> nn.Conv2d:
-    """Return the first convolution, for RGB in 0..255 in place of normalized RGB. It must not pad."""
-    mean, std = (255 * torch.tensor(values).view(1, 3, 1, 1) for values in (MEAN, STD))
-    taking = copy.deepcopy(conv1)
-    taking.weight.copy_(conv1.weight / std)
-    if taking.bias is not None:
-        taking.bias.sub_((taking.weight * mean).sum((1, 2, 3)))
-    return taking
-
-
-def _sums_of_three(blocks: Tensor, pair: int, along: int) -> Tensor:
-    """Sum over three neighboring pixels along one axis, beginning with those around the second pixel.
-
-    Args:
-        blocks: the pixels by twos.
-        pair: the dimension that counts the pixels of each block.
-        along: the dimension that counts the blocks.
-    """
-    first, second = blocks.unbind(pair)
-    both = first + second
-    shape = list(blocks.shape)
-    shape[along] -= 1
-    sums = blocks.new_empty(shape)
-    around_second, around_next = sums.unbind(pair)
-    torch.add(both.narrow(along, 0, shape[along]), first.narrow(along, 1, shape[along]), out=around_second)
-    torch.add(both.narrow(along, 1, shape[along]), second.narrow(along, 0, shape[along]), out=around_next)
-    return sums
-
-
-def _by_pixel_of_block(deconvolution: nn.ConvTranspose2d, factor: float) -> nn.Conv2d:
-    """Return ``factor`` times a deconvolution of size 3 and stride 2, as a convolution of size 2.
-
-    Position j of the convolution, which sees inputs j - 1 and j, gives the 2x2 block of pixels that begins at
-    2 j: output channel 4 k + 2 y + x is class k at row y and column x of the block; the rest is idle.
-    """
-    inputs, classes = deconvolution.weight.shape[:2]
-    kernel = torch.zeros(classes, 2, 2, inputs, 2, 2)
-    # Along one axis, the even pixel gets tap 2 of the input before and tap 0 of its own, the odd one tap 1.
-    taps = ((0, 0, 2), (0, 1, 0), (1, 1, 1))
-    for (y, row, tap_y), (x, column, tap_x) in itertools.product(taps, taps):
-        kernel[:, y, x, :, row, column] = deconvolution.weight[:, :, tap_y, tap_x].t()
-    idle = -4 * classes % _VECTOR
-    bias = deconvolution.weight.new_zeros(classes) if deconvolution.bias is None else deconvolution.bias
-    convolution = nn.Conv2d(inputs, 4 * classes + idle, 2, padding=1)
-    kernel, bias = factor * kernel.flatten(0, 2), factor * bias.repeat_interleave(4)
-    convolution.weight = nn.Parameter(F.pad(kernel, (0, 0, 0, 0, 0, 0, 0, idle)), False)
-    convolution.bias = nn.Parameter(F.pad(bias, (0, idle)), False)
-    return convolution
+def torch_on_cpu(network: nn.Module, precision: str, normalization: Normalization) -> CpuBackend:
+    """Return a backend for a network whose batch norms are folded; the network is not changed."""
+    return CpuBackend(for_cpu(network, PRECISIONS[precision], normalization), precision)

@@ -1,52 +1,26 @@
-"""How a pass gets its images onto the device and its results back: directly on a CPU, pipelined on a GPU.
-
-Both have ``run(function, inputs, key)``: ``function`` is called with the ``inputs``, tensors on the host,
-brought onto the device; its results come back as tensors on the host, with the seconds of each stage. ``key``
-stands for whatever else decides what the function does.
-"""
+"""PyTorch on a GPU: pipelined, with a CUDA graph for each shape."""
 
 from __future__ import annotations
 
 import logging
 import threading
-import time
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from squeeze_segnet_ros.engine.backends.base import Backend, Function, Network, Results
+from squeeze_segnet_ros.engine.backends.plain import Normalization, PlainNetwork
+from squeeze_segnet_ros.engine.device import PRECISIONS, without_tf32
 from squeeze_segnet_ros.errors import DeviceLostError
-
-Results = Sequence["Tensor | None"]
-Function = Callable[..., Results]
 
 _log = logging.getLogger(__name__)
 _MAX_GRAPHS = 8
 """Shapes whose CUDA graphs are kept, each with the memory of its feature maps."""
 _capturing = threading.Lock()
 """A capture begins with waiting for all of the GPU, which fails while another is underway in the process."""
-
-
-class CpuExecution:
-    """One pass at a time."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-
-    def run(
-        self, function: Function, inputs: Sequence[Tensor], key: Hashable
-    ) -> tuple[Results, dict[str, float]]:
-        """See the module."""
-        with self._lock:
-            start = time.perf_counter()
-            results = function(*inputs)
-            return results, {"upload": 0.0, "network": time.perf_counter() - start, "download": 0.0}
-
-    def free_memory(self) -> bool:
-        """Return False: nothing is kept between passes."""
-        return False
 
 
 @dataclass
@@ -56,27 +30,31 @@ class _Graph:
     results: Results
 
 
-class CudaExecution:
+class CudaBackend(Backend):
     """Copies of one thread's images run beside the computing of another's; each shape has its CUDA graph.
 
     Pinned memory and the GPU's come from PyTorch's caches, so that both stay at what the first frames took.
+    A network that PyTorch does not run, of which no graph can be captured, comes without ``graphs``.
     """
 
-    def __init__(self, device: torch.device) -> None:
-        self._device = device
+    def __init__(
+        self,
+        network: Network,
+        device: torch.device,
+        precision: str,
+        gives_scores: bool = True,
+        graphs: bool = True,
+    ) -> None:
+        super().__init__(network, device, precision, gives_scores)
         self._uploading, self._computing, self._downloading = (torch.cuda.Stream(device) for _ in range(3))
         self._graphs: OrderedDict[Hashable, _Graph | None] = OrderedDict()
-        self._with_graphs = True
+        self._with_graphs = graphs
         self._lock = threading.Lock()
 
     def run(
         self, function: Function, inputs: Sequence[Tensor], key: Hashable
     ) -> tuple[Results, dict[str, float]]:
-        """See the module.
-
-        Raises:
-            DeviceLostError: the GPU has failed for good, in this process.
-        """
+        """See :class:`Backend`."""
         try:
             return self._run(function, inputs, key)
         except torch.OutOfMemoryError:
@@ -85,7 +63,7 @@ class CudaExecution:
             reason = str(error).partition("\n")[0]
             if self._is_lost():
                 raise DeviceLostError(
-                    f"{self._device} has failed and stays so until the process is started again: {reason}"
+                    f"{self.device} has failed and stays so until the process is started again: {reason}"
                 ) from error
             raise
 
@@ -93,7 +71,7 @@ class CudaExecution:
         """Return whether every later call fails too, as after an illegal access or with a GPU off the bus."""
         try:
             with _capturing:
-                torch.cuda.synchronize(self._device)
+                torch.cuda.synchronize(self.device)
         except RuntimeError:
             return True
         return False
@@ -101,14 +79,14 @@ class CudaExecution:
     def _run(
         self, function: Function, inputs: Sequence[Tensor], key: Hashable
     ) -> tuple[Results, dict[str, float]]:
-        with torch.cuda.device(self._device):
+        with torch.cuda.device(self.device):
             begun, uploaded, started, computed, downloaded = (
                 torch.cuda.Event(enable_timing=True) for _ in range(5)
             )
             with torch.cuda.stream(self._uploading):
                 begun.record()
                 pinned = [each.contiguous().pin_memory() for each in inputs]
-                on_device = [each.to(self._device, non_blocking=True) for each in pinned]
+                on_device = [each.to(self.device, non_blocking=True) for each in pinned]
                 uploaded.record()
             with self._lock:
                 with torch.cuda.stream(self._computing):
@@ -188,3 +166,13 @@ class CudaExecution:
         ):
             results = function(*inside)
         return _Graph(graph, inside, results)
+
+
+def torch_on_cuda(
+    network: nn.Module, device: torch.device, precision: str, normalization: Normalization
+) -> CudaBackend:
+    """Return a backend for a network whose batch norms are folded; the network moves to the GPU."""
+    if precision == "fp32":
+        without_tf32()
+    plain = PlainNetwork(network.to(device), PRECISIONS[precision], normalization)
+    return CudaBackend(plain, device, precision)
