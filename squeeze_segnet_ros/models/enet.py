@@ -21,7 +21,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from squeeze_segnet_ros.models.blocks import MaxPool, max_unpool
+from squeeze_segnet_ros.models.unpooling import MaxPool, Places, max_unpool
 
 INITIAL_CONV_CHANNELS = 13
 STAGE1_CHANNELS = 64
@@ -139,12 +139,12 @@ class DownsamplingBottleneck(nn.Module):
         )
         self.activation = nn.PReLU(out_channels)
 
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Map (N, in, H, W) to (N, out, h, w) and the pooling indices (N, in, h, w), into 2h x 2w."""
+    def forward(self, x: Tensor) -> tuple[Tensor, Places]:
+        """Map (N, in, H, W) to (N, out, h, w) and the places of (N, in, h, w) maxima in 2h x 2w."""
         x = _pad_to_even(x)
-        pooled, indices = self.pool(x)
+        pooled, places = self.pool(x)
         pooled = F.pad(pooled, (0, 0, 0, 0, 0, self.extra_channels))
-        return self.activation(pooled + self.residual(x)), indices
+        return self.activation(pooled + self.residual(x)), places
 
 
 class UpsamplingBottleneck(nn.Module):
@@ -163,9 +163,9 @@ class UpsamplingBottleneck(nn.Module):
             *_conv_norm(inner, out_channels),
         )
 
-    def forward(self, x: Tensor, indices: Tensor, output_size: tuple[int, int]) -> Tensor:
-        """Map (N, in, h, w) and indices (N, out, h, w) to (N, out, *output_size)."""
-        unpooled = max_unpool(self.main(x), indices, (2 * x.shape[2], 2 * x.shape[3]))
+    def forward(self, x: Tensor, places: Places, output_size: tuple[int, int]) -> Tensor:
+        """Map (N, in, h, w) and the places of (N, out, h, w) maxima to (N, out, *output_size)."""
+        unpooled = max_unpool(self.main(x), places)
         x = F.relu(unpooled + self.residual(x))
         return x[:, :, : output_size[0], : output_size[1]]
 
@@ -204,12 +204,12 @@ class ENet(nn.Module):
 
     def forward(self, image: Tensor) -> Tensor:
         half = self.initial(image)
-        quarter, indices1 = self.down1(half)
+        quarter, places1 = self.down1(half)
         quarter = self.stage1(quarter)
-        eighth, indices2 = self.down2(quarter)
+        eighth, places2 = self.down2(quarter)
         eighth = self.stage3(self.stage2(eighth))
-        x = self.stage4(self.up4(eighth, indices2, _size(quarter)))
-        x = self.stage5(self.up5(x, indices1, _size(half)))
+        x = self.stage4(self.up4(eighth, places2, _size(quarter)))
+        x = self.stage5(self.up5(x, places1, _size(half)))
         return self.full_conv(x)[:, :, : image.shape[2], : image.shape[3]]
 
 

@@ -22,7 +22,8 @@ from itertools import pairwise
 from torch import Tensor, nn
 
 from squeeze_segnet_ros.models import vgg
-from squeeze_segnet_ros.models.blocks import MaxPool, conv_bn_relu, max_unpool
+from squeeze_segnet_ros.models.blocks import conv_bn_relu
+from squeeze_segnet_ros.models.unpooling import MaxPool, max_unpool
 
 BASIC_STAGES = 4
 BASIC_WIDTH = 64
@@ -50,12 +51,10 @@ class _PoolingIndexNetwork(nn.Module):
         x = image
         pooled = []
         for stage in self.encoder:
-            x = stage(x)
-            size = (x.shape[2], x.shape[3])
-            x, indices = self.pool(x)
-            pooled.append((indices, size))
-        for stage, (indices, size) in zip(self.decoder, reversed(pooled), strict=True):
-            x = stage(max_unpool(x, indices, size))
+            x, places = self.pool(stage(x))
+            pooled.append(places)
+        for stage, places in zip(self.decoder, reversed(pooled), strict=True):
+            x = stage(max_unpool(x, places))
         return x
 
 

@@ -31,7 +31,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from squeeze_segnet_ros.images.pixels import MEAN, STD
-from squeeze_segnet_ros.models.blocks import DFire, Fire, MaxPool, conv_bn_relu, max_unpool
+from squeeze_segnet_ros.models.blocks import DFire, Fire, conv_bn_relu
+from squeeze_segnet_ros.models.unpooling import MaxPool, Places, max_unpool
 
 
 class FireRow(NamedTuple):
@@ -126,18 +127,16 @@ class SqueezeSegNet(nn.Module):
 
         Both are (N, stem_channels, h, w).
         """
-        pooled: dict[str, tuple[Tensor, tuple[int, int]]] = {}
+        pooled: dict[str, Places] = {}
 
         def pool_if_due(name: str, x: Tensor) -> Tensor:
             if name not in self.pool_after:
                 return x
-            size = (x.shape[2], x.shape[3])
-            x, indices = self.pool(x)
-            pooled[name] = indices, size
+            x, pooled[name] = self.pool(x)
             return x
 
         def unpool_if_due(name: str, x: Tensor) -> Tensor:
-            return max_unpool(x, *pooled[name]) if name in pooled else x
+            return max_unpool(x, pooled[name]) if name in pooled else x
 
         x = pool_if_due("conv1", x)
         for name, fire in self.encoder.items():

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import gc
-import importlib
 import importlib.util
 import json
 import os
@@ -33,7 +32,7 @@ from squeeze_segnet_ros.engine import load
 from squeeze_segnet_ros.engine.device import PRECISIONS, choose_device
 from squeeze_segnet_ros.engine.export import LabelsNetwork, labels_network, write_onnx
 from squeeze_segnet_ros.images.pixels import normalize
-from squeeze_segnet_ros.models.blocks import MaxPool
+from squeeze_segnet_ros.models.unpooling import MaxPool, Way
 from squeeze_segnet_ros.scoring.metrics import confusion_matrix, scores
 
 Segment = Callable[[np.ndarray], np.ndarray]
@@ -147,17 +146,12 @@ def _openvino(case: Case, precision: str, network: LabelsNetwork | None = None) 
     return lambda images: request.infer([images], share_inputs=True)[0]
 
 
-class _ForgetfulPool(nn.Module):
-    def __init__(self, pool: MaxPool) -> None:
-        super().__init__()
-        self.pool = pool
-
-    def forward(self, x: Tensor) -> tuple[Tensor, None]:
-        return F.max_pool2d(x, self.pool.kernel_size, stride=2, ceil_mode=self.pool.ceil_mode), None
+def _pool_and_forget(x: Tensor, kernel_size: int, ceil_mode: bool) -> tuple[Tensor, Tensor]:
+    return F.max_pool2d(x, kernel_size, stride=2, ceil_mode=ceil_mode), x
 
 
-def _nearest_unpool(x: Tensor, _indices: None, output_size: tuple[int, int]) -> Tensor:
-    return F.interpolate(x, scale_factor=2, mode="nearest")[:, :, : output_size[0], : output_size[1]]
+def _nearest(x: Tensor, _where: Tensor, size: tuple[int, int]) -> Tensor:
+    return F.interpolate(x, scale_factor=2, mode="nearest")[:, :, : size[0], : size[1]]
 
 
 def _openvino_nearest(case: Case, precision: str) -> Segment:
@@ -165,10 +159,7 @@ def _openvino_nearest(case: Case, precision: str) -> Segment:
     network = labels_network(case.model, case.weights)
     pool = network.network.pool
     assert isinstance(pool, MaxPool)
-    network.network.pool = _ForgetfulPool(pool)
-    # This process runs nothing else.
-    module = importlib.import_module(type(network.network).__module__)
-    module.max_unpool = _nearest_unpool  # type: ignore[attr-defined]
+    pool.way = Way(_pool_and_forget, _nearest)
     return _openvino(case, precision, network)
 
 

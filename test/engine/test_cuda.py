@@ -9,7 +9,7 @@ import torch
 import squeeze_segnet_ros as ssr
 from squeeze_segnet_ros import models
 from squeeze_segnet_ros.engine import Request
-from squeeze_segnet_ros.models import blocks, kernels, weights
+from squeeze_segnet_ros.models import weights
 
 pytestmark = [
     pytest.mark.gpu,
@@ -81,27 +81,3 @@ def test_memory_is_flat(weights_file, images):
     for _ in range(20):
         net.segment(images, Request(overlay=True))
     assert torch.cuda.memory_reserved() == before
-
-
-def test_unpooling_is_that_of_the_cpu():
-    image = torch.rand(2, 8, 45, 60).clamp_min(0.8)
-    pooled, indices = blocks.MaxPool(3, ceil_mode=True)(image)
-    wanted = blocks.max_unpool(pooled, indices, (45, 60))
-    for _ in range(5):
-        found = blocks.max_unpool(pooled.cuda(), indices.cuda(), (45, 60))
-        assert torch.equal(found.cpu(), wanted)
-
-
-@pytest.mark.parametrize(("kernel_size", "ceil_mode"), [(3, True), (2, False)])
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float16])
-def test_triton_kernels_are_those_of_the_cpu(kernel_size, ceil_mode, dtype):
-    if not kernels.available(torch.device("cuda"), dtype):
-        pytest.skip("Triton does not work here")
-    image = torch.randint(0, 4, (2, 70, 45, 60), generator=torch.manual_seed(0)).to(dtype)
-    pool = blocks.MaxPool(kernel_size, ceil_mode)
-    pooled, indices = pool(image.float())
-    found, place = pool(image.cuda().contiguous(memory_format=torch.channels_last))
-    assert place.dtype == torch.uint8
-    assert torch.equal(found.cpu().float(), pooled)
-    wanted = blocks.max_unpool(pooled, indices, (45, 60))
-    assert torch.equal(blocks.max_unpool(found, place, (45, 60)).cpu().float(), wanted)

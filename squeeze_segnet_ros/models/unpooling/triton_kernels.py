@@ -12,6 +12,8 @@ import logging
 import torch
 from torch import Tensor
 
+from squeeze_segnet_ros.models.unpooling.contract import pooled_length
+
 try:
     import triton
     import triton.language as tl
@@ -31,7 +33,7 @@ def available(device: torch.device, dtype: torch.dtype) -> bool:
         try:
             # Building a kernel takes a C compiler, and a GPU that Triton knows and that has the type.
             image = torch.zeros(1, 1, 3, 3, device=device, dtype=dtype)
-            max_unpool(*max_pool(image, 3, (1, 1)), (3, 3))
+            unpool(*pool(image, 3, False), (3, 3))
             return True
         except Exception as error:
             reason = str(error).partition("\n")[0]
@@ -40,18 +42,14 @@ def available(device: torch.device, dtype: torch.dtype) -> bool:
     return False
 
 
-def max_pool(x: Tensor, kernel_size: int, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
-    """Pool with stride 2; the first of equal maxima counts, and NaN is the largest.
+def pool(x: Tensor, kernel_size: int, ceil_mode: bool) -> tuple[Tensor, Tensor]:
+    """See :mod:`~squeeze_segnet_ros.models.unpooling.contract`.
 
-    Args:
-        x: (N, C, H, W), any floating type and strides; channels last is fastest.
-        kernel_size: 2 or 3.
-        size: (h, w) of the result; windows may reach over the border.
-
-    Returns:
-        Maxima (N, C, h, w), channels last, and their places in the windows, 3 * row + column, uint8.
+    Any strides, channels last is fastest and comes out; NaN is the largest. Places are uint8,
+    3 * row + column in the window.
     """
     n, c, height, width = x.shape
+    size = tuple(pooled_length(length, kernel_size, ceil_mode) for length in (height, width))
     pooled = x.new_empty((n, *size, c)).permute(0, 3, 1, 2)
     place = torch.empty_like(pooled, dtype=torch.uint8)
     # Triton asks which GPU is the current one, not where a tensor is.
@@ -63,22 +61,13 @@ def max_pool(x: Tensor, kernel_size: int, size: tuple[int, int]) -> tuple[Tensor
     return pooled, place
 
 
-def max_unpool(x: Tensor, place: Tensor, output_size: tuple[int, int]) -> Tensor:
-    """Put each value of ``x`` where :func:`max_pool` found it; where windows overlap, the later one wins.
-
-    Args:
-        x: (N, C, h, w), any floating type and strides.
-        place: uint8 (N, C, h, w), as :func:`max_pool` gives it.
-        output_size: (H, W) of the plane before pooling.
-
-    Returns:
-        (N, C, H, W), channels last, of the type of ``x``.
-    """
+def unpool(x: Tensor, place: Tensor, size: tuple[int, int]) -> Tensor:
+    """See :mod:`~squeeze_segnet_ros.models.unpooling.contract`. Any strides; channels last comes out."""
     n, c, h, w = x.shape
-    unpooled = x.new_empty((n, *output_size, c)).permute(0, 3, 1, 2)
+    unpooled = x.new_empty((n, *size, c)).permute(0, 3, 1, 2)
     with torch.cuda.device_of(x):
-        _max_unpool[_grid(n, c, *output_size)](
-            x, place, unpooled, c, h, w, *output_size, *x.stride(), *place.stride(),
+        _max_unpool[_grid(n, c, *size)](
+            x, place, unpooled, c, h, w, *size, *x.stride(), *place.stride(),
             _BLOCK_COLUMNS, _BLOCK_CHANNELS,
         )  # fmt: skip
     return unpooled

@@ -5,7 +5,8 @@ import importlib
 import pytest
 import torch
 
-from squeeze_segnet_ros.models import blocks, kernels
+from squeeze_segnet_ros.models.unpooling import COMPARISONS, MaxPool, max_unpool
+from squeeze_segnet_ros.models.unpooling import triton_kernels as kernels
 
 
 @pytest.fixture(scope="module")
@@ -29,23 +30,14 @@ def test_pooling_and_unpooling_are_those_of_the_cpu(
     # Few different values, so that many maxima tie and many windows name the same pixel.
     image = torch.randint(0, 4, (2, 70, *size), generator=torch.manual_seed(0)).to(dtype)
     image = image.contiguous(memory_format=memory_format)
-    pool = blocks.MaxPool(kernel_size, ceil_mode)
-    wanted, indices = pool(image.float())
-    pooled, place = interpreted.max_pool(image, kernel_size, tuple(wanted.shape[2:]))
+    wanted, places = MaxPool(kernel_size, ceil_mode)(image.float())
+    pooled, place = interpreted.pool(image, kernel_size, ceil_mode)
     assert torch.equal(pooled.float(), wanted)
-    assert torch.equal(place.float(), blocks.max_pool_place(image.float(), wanted, kernel_size))
+    assert torch.equal(place.float(), COMPARISONS.pool(image.float(), kernel_size, ceil_mode)[1])
     values = torch.rand(wanted.shape, generator=torch.manual_seed(1)).to(dtype)
-    unpooled = interpreted.max_unpool(values.contiguous(memory_format=memory_format), place, size)
-    assert torch.equal(unpooled.float(), blocks.max_unpool(values.float(), indices, size))
+    unpooled = interpreted.unpool(values.contiguous(memory_format=memory_format), place, size)
+    assert torch.equal(unpooled.float(), max_unpool(values.float(), places))
     assert unpooled.dtype == dtype
-
-
-@pytest.mark.parametrize("kernel_size", [2, 3])
-@pytest.mark.parametrize("ceil_mode", [False, True])
-def test_the_pooled_size_is_pytorchs(kernel_size, ceil_mode):
-    pool = blocks.MaxPool(kernel_size, ceil_mode)
-    for length in range(3, 20):
-        assert pool(torch.zeros(1, 1, length, length))[0].shape[2] == pool.pooled(length)
 
 
 def refuse(*_arguments):
@@ -54,7 +46,7 @@ def refuse(*_arguments):
 
 @pytest.mark.parametrize(
     ("name", "value", "reason"),
-    [("triton", None, "Triton is not installed: "), ("max_pool", refuse, "(RuntimeError: no C compiler): ")],
+    [("triton", None, "Triton is not installed: "), ("pool", refuse, "(RuntimeError: no C compiler): ")],
 )
 def test_a_triton_that_is_missing_or_broken_is_said_once(name, value, reason, monkeypatch, caplog):
     monkeypatch.setattr(kernels, "triton", "there")

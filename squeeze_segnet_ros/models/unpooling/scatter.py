@@ -1,0 +1,51 @@
+"""By PyTorch's own functions on a CPU: int64 flat positions in the plane."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from squeeze_segnet_ros.models.unpooling.contract import STRIDE
+
+
+def pool(x: Tensor, kernel_size: int, ceil_mode: bool) -> tuple[Tensor, Tensor]:
+    """See :mod:`~squeeze_segnet_ros.models.unpooling.contract`."""
+    return F.max_pool2d(x, kernel_size, stride=STRIDE, ceil_mode=ceil_mode, return_indices=True)
+
+
+def unpool(x: Tensor, indices: Tensor, size: tuple[int, int]) -> Tensor:
+    """See :mod:`~squeeze_segnet_ros.models.unpooling.contract`."""
+    # A CPU walks the windows of a plane in order, so that the later one overwrites the earlier; but PyTorch
+    # hands each thread a run of windows, and where two runs meet there is no order.
+    unpooled = F.max_unpool2d(x, indices, [2, 2], output_size=size)
+    if torch.get_num_threads() > 1:
+        planes, values, places = unpooled, x, indices
+        if not x.is_contiguous(memory_format=torch.channels_last):
+            planes, values, places = (t.flatten(0, 1)[:, None] for t in (unpooled, x, indices))
+        for image, row in _rows_where_runs_meet(values.shape, torch.get_num_threads()):
+            _unpool_again(planes[image], values[image], places[image], row)
+    return unpooled
+
+
+def _rows_where_runs_meet(shape: torch.Size, threads: int) -> set[tuple[int, int]]:
+    """Return image and row of the windows at which a thread begins, when windows are dealt in equal runs."""
+    images, _channels, height, width = shape
+    windows = images * height * width
+    starts = range(-(-windows // threads), windows, -(-windows // threads))
+    places = [divmod(start, height * width) for start in starts]
+    return {(image, window // width) for image, window in places if window}
+
+
+def _unpool_again(plane: Tensor, x: Tensor, indices: Tensor, row: int) -> None:
+    """Set what the windows of one row cover in ``plane``, (C, H, W), as if they had been walked in order."""
+    height, width = plane.shape[1:]
+    rows = slice(max(row - 1, 0), row + 2)
+    top, bottom = 2 * rows.start, min(2 * row + 5, height)
+    # Channels last, as is no copy for the engine, a scatter along the windows takes a third of the time. It
+    # keeps their order for each channel; it is too slow for the whole plane.
+    values, places = (t[:, rows].permute(1, 2, 0).flatten(0, 1) for t in (x, indices))
+    part = values.new_zeros(((bottom - top) * width, x.shape[0]))
+    part = part.scatter(0, places - top * width, values).unflatten(0, (-1, width)).permute(2, 0, 1)
+    covered = slice(2 * row, min(2 * row + 3, height))
+    plane[:, covered] = part[:, covered.start - top : covered.stop - top]
