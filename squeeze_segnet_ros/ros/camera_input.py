@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 
-from rclpy.event_handler import QoSRequestedIncompatibleQoSInfo, SubscriptionEventCallbacks
 from rclpy.node import Node
-from rclpy.qos import QoSProfile, ReliabilityPolicy
-from rclpy.subscription import MessageInfo, Subscription
+from rclpy.qos import ReliabilityPolicy
+from rclpy.subscription import MessageInfo
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
+from squeeze_segnet_ros.ros import silence
 from squeeze_segnet_ros.ros.config import NodeConfig
-from squeeze_segnet_ros.ros.rclpy_internals import take_pending
+from squeeze_segnet_ros.ros.fitting_subscription import BEST_EFFORT, RELIABLE, FittingSubscription
 from squeeze_segnet_ros.topics import COMPRESSED_SUFFIX, camera_info_topic
 
 OnImage = Callable[["Image | CompressedImage", int], None]
@@ -27,12 +28,13 @@ class CameraInput:
         self._node = node
         self._qos = config.qos
         self._on_image = on_image
-        compressed = config.transport == "compressed"
-        self._type = CompressedImage if compressed else Image
-        self._name = topic + COMPRESSED_SUFFIX if compressed else topic
+        self._compressed = config.transport == "compressed"
+        self._name = topic + COMPRESSED_SUFFIX if self._compressed else topic
         self._info_name = camera_info_topic(topic)
-        self._images: Subscription | None = None
-        self._infos: Subscription | None = None
+        self._images: FittingSubscription | None = None
+        self._infos: FittingSubscription | None = None
+        self._gaps = _Gaps()
+        self._last_frame = 0.0
 
     @property
     def topic(self) -> str:
@@ -41,67 +43,69 @@ class CameraInput:
 
     def subscribe(self) -> None:
         """Start to receive."""
-        self._subscribe(self._choose_reliability())
-        self._infos = self._node.create_subscription(
-            CameraInfo, self._info_name, self._on_info, QoSProfile(depth=5, reliability=_BEST_EFFORT)
+        self._last_frame = time.monotonic()
+        self._images = FittingSubscription(
+            self._node,
+            CompressedImage if self._compressed else Image,
+            self._name,
+            self._on_frame,
+            self._qos.depth,
+            _POLICIES[self._qos.reliability],
+            self._start_again,
         )
+        self._infos = FittingSubscription(
+            self._node, CameraInfo, self._info_name, self._on_info, 5, BEST_EFFORT
+        )
+
+    def fit(self) -> None:
+        """Ask for what the publishers offer by now; to be called now and then, by the executor's thread."""
+        for subscription in (self._images, self._infos):
+            if subscription is not None:
+                subscription.fit()
 
     def take_pending(self) -> None:
         """Receive what has arrived and is not with the callback yet; for the executor's thread only."""
         if self._images is not None:
-            for message, info in take_pending(self._images):
-                self._on_image(message, self._gaps.before(info))
+            self._images.take_pending()
 
     def unsubscribe(self) -> None:
         """Stop to receive."""
         for subscription in (self._images, self._infos):
             if subscription is not None:
-                self._node.destroy_subscription(subscription)
+                subscription.destroy()
         self._images = self._infos = None
 
+    def silence(self) -> str | None:
+        """Return why no frame has come for a while; None where one has, or nothing is received at all."""
+        if self._images is None or time.monotonic() - self._last_frame < silence.PATIENCE:
+            return None
+        offers = self._images.offers()
+        return silence.reason(
+            self.topic,
+            silence.COMPRESSED if self._compressed else silence.RAW,
+            [offer.topic_type for offer in offers],
+            {
+                name: kinds
+                for name, kinds in self._node.get_topic_names_and_types()
+                if self._node.count_publishers(name)
+            },
+            any(offer.qos_profile.reliability == BEST_EFFORT for offer in offers),
+        )
+
+    def _start_again(self) -> None:
+        self._gaps = _Gaps()
+
     def _on_frame(self, message: Image | CompressedImage, info: MessageInfo) -> None:
-        self._on_image(message, self._gaps.before(info))
+        self._receive(message, info)
         # If the executor was busy, newer ones wait behind it, and the latest wins.
         self.take_pending()
 
-    def _on_info(self, message: CameraInfo) -> None:
+    def _receive(self, message: Image | CompressedImage, info: MessageInfo) -> None:
+        self._last_frame = time.monotonic()
+        self._on_image(message, self._gaps.before(info))
+
+    def _on_info(self, message: CameraInfo, _: MessageInfo) -> None:
         self.info = message
-
-    def _choose_reliability(self) -> ReliabilityPolicy:
-        if self._qos.reliability != "auto":
-            return _POLICIES[self._qos.reliability]
-        offers = self._node.get_publishers_info_by_topic(self.topic)
-        # Best effort loses most large images on the default transport: for cameras that offer no more.
-        return _BEST_EFFORT if any(o.qos_profile.reliability == _BEST_EFFORT for o in offers) else _RELIABLE
-
-    def _subscribe(self, reliability: ReliabilityPolicy) -> None:
-        self._gaps = _Gaps()
-        self._images = self._node.create_subscription(
-            self._type,
-            self._name,
-            self._on_frame,
-            QoSProfile(depth=self._qos.depth, reliability=reliability),
-            event_callbacks=SubscriptionEventCallbacks(incompatible_qos=self._on_incompatible),
-        )
-
-    def _on_incompatible(self, event: QoSRequestedIncompatibleQoSInfo) -> None:
-        log = self._node.get_logger()
-        if self._qos.reliability == "auto":
-            log.info(f"{self.topic} is offered as best_effort: subscribing to it so")
-            # The event's own subscription cannot be destroyed from inside the event.
-            if self._node.executor is not None:
-                self._node.executor.create_task(self._resubscribe)
-        else:
-            log.warning(
-                f"{self.topic}: nothing arrives from a camera that offers best_effort, since "
-                f"qos.reliability is {self._qos.reliability}: set it to auto or best_effort"
-            )
-
-    async def _resubscribe(self) -> None:
-        if self._images is not None:
-            self.take_pending()
-            self._node.destroy_subscription(self._images)
-            self._subscribe(_BEST_EFFORT)
 
 
 class _Gaps:
@@ -122,7 +126,10 @@ class _Gaps:
         return 0 if last is None else max(0, number - last - 1)
 
 
-_RELIABLE, _BEST_EFFORT = ReliabilityPolicy.RELIABLE, ReliabilityPolicy.BEST_EFFORT
 _PUBLISHERS = 16
 """Of one camera whose numbers are remembered: more than there ever are at the same time."""
-_POLICIES = {"reliable": _RELIABLE, "best_effort": _BEST_EFFORT}
+_POLICIES: dict[str, ReliabilityPolicy | None] = {
+    "auto": None,
+    "reliable": RELIABLE,
+    "best_effort": BEST_EFFORT,
+}

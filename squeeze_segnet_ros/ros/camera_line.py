@@ -32,6 +32,7 @@ class CameraLine:
         slot: its place in the queue.
         record: rates, times and findings.
         reported: its counts at the last report on /diagnostics.
+        silence: why no frames come, in one line; None while they do.
     """
 
     def __init__(
@@ -43,6 +44,7 @@ class CameraLine:
         self.slot = queue.add_slot()
         self.record = CameraRecord()
         self.reported = Counts()
+        self.silence: str | None = None
 
     def destroy(self) -> None:
         """Take every topic of this camera off the node."""

@@ -10,8 +10,10 @@ from rclpy.event_handler import PublisherEventCallbacks
 from rclpy.node import Node
 from rclpy.publisher import Publisher
 from rclpy.qos import DurabilityPolicy, QoSProfile
+from vision_msgs.msg import LabelInfo
 
-from squeeze_segnet_ros.topics import LABEL, OUTPUTS, Output
+from squeeze_segnet_ros.ros.rclpy_internals import Arrivals
+from squeeze_segnet_ros.topics import LABEL, LABEL_INFO, OUTPUTS, Output
 
 
 class CameraOutputs:
@@ -32,6 +34,25 @@ class CameraOutputs:
             for output in OUTPUTS
         }
 
+        self._arrivals = Arrivals(self._publishers[LABEL_INFO])
+        self._label_info: LabelInfo | None = None
+        self._told = 0
+
+    def announce(self, label_info: LabelInfo) -> None:
+        """Publish what the ids mean, and do so again for each subscriber that comes."""
+        self._label_info = label_info
+        self._told = self._arrivals.count()
+        self.publish(LABEL_INFO, label_info)
+
+    def announce_to_new(self) -> None:
+        """Publish it again where a subscriber has come since.
+
+        It is latched; but Nav2's layer asks through a message filter that drops the durability, and takes
+        labels without their meaning amiss.
+        """
+        if self._label_info is not None and self._arrivals.count() != self._told:
+            self.announce(self._label_info)
+
     def wanted(self) -> frozenset[Output]:
         """Return the outputs that have a subscriber now."""
         return frozenset(
@@ -48,6 +69,7 @@ class CameraOutputs:
 
     def destroy(self) -> None:
         """Take the topics off the node."""
+        self._arrivals.destroy()
         for publisher in self._publishers.values():
             self._node.destroy_publisher(publisher)
 

@@ -93,6 +93,12 @@ class NodeConfig:
         "Height and width at which the network sees images; [0, 0]: their own. Labels have the image's size.",
         limits=(0, 8192),
     )
+    label_size: tuple[int, ...] = _parameter(
+        (0, 0),
+        "Height and width of label and confidence, each pixel the nearest; [0, 0]: those of the image.",
+        change=Change.ANY_TIME,
+        limits=(0, 8192),
+    )
     qos: QosConfig = QosConfig()
     overlay: OverlayConfig = OverlayConfig()
     shown_classes: tuple[str, ...] = _parameter(
@@ -168,14 +174,11 @@ class NodeConfig:
                 raise ConfigError(f"cameras: '{camera}' is named twice: name each camera once")
         if not self.cameras:
             raise ConfigError("cameras is empty: name at least one image topic")
-        if (
-            len(self.input_size) != 2
-            or min(self.input_size) < 0
-            or (0 in self.input_size and any(self.input_size))
-        ):
-            raise ConfigError(
-                f"input_size is {list(self.input_size)}: give [height, width], or [0, 0] for the images' own"
-            )
+        for name, size in (("input_size", self.input_size), ("label_size", self.label_size)):
+            if len(size) != 2 or (0 in size and any(size)):
+                raise ConfigError(
+                    f"{name} is {list(size)}: give [height, width], or [0, 0] for the images' own"
+                )
         if not self.shown_classes:
             raise ConfigError(f"shown_classes is empty: name classes, or ['{ALL_CLASSES}']")
 

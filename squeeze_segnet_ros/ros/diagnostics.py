@@ -28,9 +28,17 @@ _MIB = 2**20
 
 
 def network_status(
-    node: str, state: str, trouble: str | None, segmenter: Segmenter | None
+    node: str, state: str, trouble: str | None, cautions: Sequence[str], segmenter: Segmenter | None
 ) -> DiagnosticStatus:
-    """Report on the node: ``state`` is the lifecycle state, ``trouble`` why it did not come further."""
+    """Report on the node.
+
+    Args:
+        node: its full name.
+        state: the lifecycle state.
+        trouble: why it did not come further.
+        cautions: what works otherwise than one would think.
+        segmenter: the network, once it is loaded.
+    """
     values = {"state": state, "memory MiB": f"{resident_bytes() / _MIB:.0f}"}
     if segmenter is not None:
         values |= {
@@ -47,8 +55,8 @@ def network_status(
     return DiagnosticStatus(
         name=f"{node}: network",
         hardware_id=segmenter.device if segmenter else "",
-        level=_LEVELS[Level.ERROR if trouble else Level.OK],
-        message=f"{state}: {trouble}" if trouble else state,
+        level=_LEVELS[Level.ERROR if trouble else Level.WARN if cautions else Level.OK],
+        message="; ".join([f"{state}: {trouble}" if trouble else state, *cautions]),
         values=_key_values(values),
     )
 
@@ -72,7 +80,7 @@ def camera_status(node: str, camera: CameraLine, active: bool) -> DiagnosticStat
         words.append(f"{counts.lost - before.lost} frames sent and not received")
     if active and not arriving:
         level = max(level, Level.WARN)
-        words.append("no frames arrive")
+        words.append(f"no frames arrive: {camera.silence}" if camera.silence else "no frames arrive")
     if not words:
         words.append(f"{arriving:.1f} Hz in, {labelled:.1f} Hz labelled" if active else "not active")
     values = {

@@ -25,6 +25,8 @@ FROZEN_WARN, FROZEN_ERROR = 3, 10
 """This many equal pictures in a row make a camera suspect, or broken."""
 FUTURE = 0.1
 """Stamps may be this many seconds ahead of the clock."""
+_EPOCH_IS_OVER = 10 * 365 * 24 * 3600 * 10**9
+"""Stamps below ten years, in nanoseconds, count since something else than 1970 where the clock is above."""
 STALE = 60.0
 """Stamps older than this, in seconds, come from another clock or from a recording."""
 
@@ -38,11 +40,18 @@ class Level(IntEnum):
 
 
 class Finding(NamedTuple):
-    """Something wrong with a camera: ``kind`` is a short fixed name, ``text`` says it with figures."""
+    """Something wrong with a camera.
+
+    Attributes:
+        kind: a short fixed name.
+        text: says it with figures.
+        lasts: whether it will be so with every frame until somebody changes something.
+    """
 
     level: Level
     kind: str
     text: str
+    lasts: bool = False
 
     def __str__(self) -> str:
         return f"{self.kind}: {self.text}"
@@ -57,13 +66,11 @@ class CameraHealth:
         self._equal = 1
         self._stamp: int | None = None
 
-    def check(self, pixels: np.ndarray, stamp_ns: int, now_ns: int, damage: str = "") -> tuple[Finding, ...]:
-        """Return what is wrong with a frame.
+    def check(self, pixels: np.ndarray, damage: str = "") -> tuple[Finding, ...]:
+        """Return what is wrong with a picture.
 
         Args:
             pixels: uint8 (H, W) or (H, W, C); with three channels or more the first three are colors.
-            stamp_ns: the frame's stamp, in nanoseconds.
-            now_ns: the node's clock in nanoseconds, 0 when it has no time yet.
             damage: what the decoder found wrong, in words.
         """
         grid = _subsample(pixels)
@@ -72,9 +79,34 @@ class CameraHealth:
             *self._check_size(pixels.shape[1], pixels.shape[0]),
             *self._check_frozen(grid),
             *_check_picture(grid, pixels),
-            *self._check_stamp(stamp_ns, now_ns),
         ]
         return tuple(findings)
+
+    def check_stamp(self, stamp: int, now: int, max_age: float = 0.0) -> tuple[Finding, ...]:
+        """Return what is wrong with a frame's stamp.
+
+        Args:
+            stamp: in nanoseconds.
+            now: the node's clock in nanoseconds, 0 when it has no time yet.
+            max_age: age in seconds at which frames are dropped, 0 for none.
+        """
+        before, self._stamp = self._stamp, stamp
+        if now > _EPOCH_IS_OVER and stamp < _EPOCH_IS_OVER:
+            what = "zero" if not stamp else "counted since the computer started, it seems, not since 1970"
+            drops = f"; max_age ({max_age:g} s) drops every frame: set it to 0.0" if max_age else ""
+            text = f"{what}: the driver should stamp with ROS time{drops}"
+            return (Finding(Level.WARN, "stamp", text, lasts=True),)
+        found = []
+        if before is not None and stamp < before:
+            back = (before - stamp) / 1e9
+            found.append(Finding(Level.WARN, "stamp", f"{back:.3f} s before the one of the last frame"))
+        age = (now - stamp) / 1e9
+        if now and age < -FUTURE:
+            found.append(Finding(Level.WARN, "stamp", f"{-age:.3f} s in the future"))
+        elif now and age > STALE:
+            text = f"{age:.0f} s old: a recording needs its clock played and use_sim_time"
+            found.append(Finding(Level.WARN, "stamp", text))
+        return tuple(found)
 
     def forget_stamps(self) -> None:
         """Forget the last stamp after a jump of the clock: the next cannot be compared with it."""
@@ -95,28 +127,6 @@ class CameraHealth:
             return []
         level = Level.ERROR if self._equal >= FROZEN_ERROR else Level.WARN
         return [Finding(level, "frozen", f"{self._equal} equal frames in a row")]
-
-    def _check_stamp(self, stamp: int, now: int) -> list[Finding]:
-        before, self._stamp = self._stamp, stamp
-        found = []
-        if before is not None and stamp < before:
-            found.append(
-                Finding(
-                    Level.WARN, "stamp", f"{(before - stamp) / 1e9:.3f} s before the one of the last frame"
-                )
-            )
-        age = (now - stamp) / 1e9
-        if now and age < -FUTURE:
-            found.append(Finding(Level.WARN, "stamp", f"{-age:.3f} s in the future"))
-        elif now and age > STALE:
-            found.append(
-                Finding(
-                    Level.WARN,
-                    "stamp",
-                    f"{age:.0f} s old: a recording needs its clock played and use_sim_time",
-                )
-            )
-        return found
 
 
 def _subsample(pixels: np.ndarray) -> np.ndarray:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -13,23 +13,23 @@ from rclpy.clock import Clock
 from rclpy.impl.rcutils_logger import RcutilsLogger
 from std_msgs.msg import Header
 
-from squeeze_segnet_ros.classes import UNLABELLED, LabelClass
-from squeeze_segnet_ros.engine import Request, Segmentation, Segmenter, load
+from squeeze_segnet_ros.classes import UNLABELLED
+from squeeze_segnet_ros.engine import Request, Segmentation, Segmenter
 from squeeze_segnet_ros.engine.segmenter import MIN_SIZE
-from squeeze_segnet_ros.errors import ConfigError, DeviceLostError, InvalidImageError
-from squeeze_segnet_ros.memory import release_freed_memory, separate_blocks
+from squeeze_segnet_ros.errors import DeviceLostError, InvalidImageError
+from squeeze_segnet_ros.memory import release_freed_memory
 from squeeze_segnet_ros.msg import SegmentationStats
 from squeeze_segnet_ros.ros import messages as conversions
 from squeeze_segnet_ros.ros.camera_line import CameraFrame, CameraLine
 from squeeze_segnet_ros.ros.complaints import Complaints
-from squeeze_segnet_ros.ros.config import ALL_CLASSES, NodeConfig
+from squeeze_segnet_ros.ros.config import NodeConfig
 from squeeze_segnet_ros.ros.frame_queue import Fate, FrameQueue
 from squeeze_segnet_ros.ros.health import Finding
+from squeeze_segnet_ros.ros.loading import ids_of
 from squeeze_segnet_ros.topics import (
     CAMERA_INFO,
     CONFIDENCE,
     LABEL,
-    LABEL_INFO,
     LABEL_PNG,
     OVERLAY,
     STATS,
@@ -67,11 +67,11 @@ class _Job:
 
 
 class _Tools(NamedTuple):
-    """What a batch is worked on with; ``shown`` are the ids of the classes in the overlay, None for all."""
+    """What a batch is worked on with; ``ask`` is what the config says of the outputs."""
 
     segmenter: Segmenter
     config: NodeConfig
-    shown: tuple[int, ...] | None
+    ask: Request
 
 
 class Labeller:
@@ -104,7 +104,12 @@ class Labeller:
         Raises:
             ConfigError: ``shown_classes`` names a class that the network does not know; nothing has changed.
         """
-        self._tools = _Tools(segmenter, config, ids_of(config.shown_classes, segmenter.classes))
+        ask = Request(
+            overlay_alpha=config.overlay.alpha,
+            min_confidence=config.min_confidence,
+            shown_classes=ids_of(config.shown_classes, segmenter.classes),
+        )
+        self._tools = _Tools(segmenter, config, ask)
 
     def start(self, thread_name: str) -> None:
         """Begin to work, in a thread of this name."""
@@ -158,10 +163,12 @@ class Labeller:
             if not any(output.needs_network for output in wanted):
                 fate = Fate.UNWATCHED
                 self._relay_camera_info(frame, wanted)
-            elif config.max_age and now - stamp > config.max_age * 1e9:
-                fate = Fate.TOO_OLD
             else:
-                return self._decode(frame, wanted, config.max_pixels, stamp, now)
+                findings = camera.record.health.check_stamp(stamp, now, config.max_age)
+                self._note(camera, findings)
+                if not config.max_age or now - stamp <= config.max_age * 1e9:
+                    return self._decode(frame, wanted, config.max_pixels, findings)
+                fate = Fate.TOO_OLD
         except InvalidImageError as error:
             fate = Fate.INVALID
             self._complaints.tell(f"{camera.input.topic}: dropped a frame", error)
@@ -172,36 +179,46 @@ class Labeller:
         return None
 
     def _decode(
-        self, frame: CameraFrame, wanted: frozenset[Output], max_pixels: int, stamp: int, now: int
+        self,
+        frame: CameraFrame,
+        wanted: frozenset[Output],
+        max_pixels: int,
+        findings: tuple[Finding, ...],
     ) -> _Job:
         started = time.perf_counter()
         record = frame.camera.record
         pixels, encoding, damage, note = conversions.pixels_of(frame.message, max_pixels, record.bits)
-        if note and record.is_news(note):
-            self._log.warning(f"{frame.camera.input.topic}: {note}")
+        self._tell_once(frame.camera, note)
         if min(pixels.shape[:2]) < MIN_SIZE:
             raise InvalidImageError(
                 f"the image is {pixels.shape[1]}x{pixels.shape[0]}: at least {MIN_SIZE}x{MIN_SIZE} is needed"
             )
         decoded = time.perf_counter()
-        findings = record.health.check(pixels, stamp, now, damage)
+        findings += record.health.check(pixels, damage)
         record.note(findings)
         seconds = {"waiting": started - frame.arrived, "decode": decoded - started}
         return _Job(frame, wanted, pixels, encoding, findings, seconds)
 
+    def _note(self, camera: CameraLine, findings: tuple[Finding, ...]) -> None:
+        camera.record.note(findings)
+        for finding in findings:
+            if finding.lasts:
+                self._tell_once(camera, str(finding))
+
+    def _tell_once(self, camera: CameraLine, note: str) -> None:
+        if note and camera.record.is_news(note):
+            self._log.warning(f"{camera.input.topic}: {note}")
+
     def _segment(self, jobs: list[_Job], tools: _Tools) -> list[Segmentation]:
         confidence, overlay = jobs[0].kind
-        ask = Request(
-            confidence=confidence,
-            overlay=overlay,
-            overlay_alpha=tools.config.overlay.alpha,
-            min_confidence=tools.config.min_confidence,
-            shown_classes=tools.shown,
+        ask = replace(tools.ask, confidence=confidence, overlay=overlay)
+        return tools.segmenter.segment(
+            [job.pixels for job in jobs], ask, encodings=[job.encoding for job in jobs]
         )
-        return tools.segmenter.segment([job.pixels for job in jobs], ask, [job.encoding for job in jobs])
 
     def _publish_label(self, job: _Job, result: Segmentation) -> None:
         started = time.perf_counter()
+        job.camera.outputs.announce_to_new()
         if LABEL in job.wanted:
             job.camera.outputs.publish(LABEL, conversions.image_message(job.header, result.labels, "mono8"))
         latency = (self._clock.now().nanoseconds - conversions.stamp_ns(job.header)) / 1e9
@@ -211,7 +228,7 @@ class Labeller:
         """Publish each output only if somebody listens."""
         started = time.perf_counter()
         header, publish = job.header, job.camera.outputs.publish
-        self._relay_camera_info(job.frame, job.wanted, result.labels.shape)
+        self._relay_camera_info(job.frame, job.wanted, job.pixels.shape, result.labels.shape)
         if result.confidence is not None:
             publish(CONFIDENCE, conversions.image_message(header, result.confidence, "mono8"))
         if result.overlay is not None:
@@ -258,14 +275,17 @@ class Labeller:
         )
 
     def _relay_camera_info(
-        self, frame: CameraFrame, wanted: frozenset[Output], size: tuple[int, ...] | None = None
+        self,
+        frame: CameraFrame,
+        wanted: frozenset[Output],
+        image_size: tuple[int, ...] | None = None,
+        label_size: tuple[int, ...] | None = None,
     ) -> None:
-        """Publish the camera's calibration with the frame's header, for a label of ``size`` (H, W)."""
+        """Publish the camera's calibration with the frame's header, for a label of that size (H, W)."""
         info = frame.camera.input.info
         if info is None or CAMERA_INFO not in wanted:
             return
-        height, width = size or (info.height, info.width)
-        relayed = conversions.camera_info_message(frame.message.header, info, width, height)
+        relayed = conversions.camera_info_message(frame.message.header, info, image_size, label_size)
         frame.camera.outputs.publish(CAMERA_INFO, relayed)
 
     def _announce(self, tools: _Tools) -> None:
@@ -280,37 +300,4 @@ class Labeller:
             release_freed_memory()
         message = conversions.label_info_message(self._clock.now().to_msg(), segmenter.classes, threshold)
         for camera in self._cameras:
-            camera.outputs.publish(LABEL_INFO, message)
-
-
-def ids_of(shown: Iterable[str], classes: Sequence[LabelClass]) -> tuple[int, ...] | None:
-    """Return the ids of the classes with these names; None for all.
-
-    Raises:
-        ConfigError: a name is not that of a class.
-    """
-    names = set(shown)
-    if ALL_CLASSES in names:
-        return None
-    unknown = names - {label.name for label in classes}
-    if unknown:
-        have = ", ".join(label.name for label in classes)
-        raise ConfigError(f"shown_classes names '{min(unknown)}': choose from {ALL_CLASSES}, {have}")
-    return tuple(label.id for label in classes if label.name in names)
-
-
-def load_segmenter(config: NodeConfig) -> Segmenter:
-    """Load the network of a config and warm it up.
-
-    Raises:
-        SegmentationError: in one line, what is wrong.
-    """
-    with separate_blocks():
-        segmenter = load(
-            config.model, config.weights or None, config.device, config.precision, config.network_size
-        )
-        ids_of(config.shown_classes, segmenter.classes)
-        # The first pass allocates and tunes; no frame should wait for that.
-        height, width = config.network_size or (360, 480)
-        segmenter.segment(np.zeros((height, width, 3), np.uint8), Request(overlay=True))
-    return segmenter
+            camera.outputs.announce(message)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from diagnostic_msgs.msg import DiagnosticArray
-from rcl_interfaces.msg import SetParametersResult
+from rcl_interfaces.msg import ParameterDescriptor, SetParametersResult
 from rclpy.clock import Clock, ClockType, JumpThreshold
 from rclpy.duration import Duration
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
@@ -18,16 +18,18 @@ from rosgraph_msgs.msg import Clock as ClockMessage
 
 from squeeze_segnet_ros.errors import ConfigError, SegmentationError
 from squeeze_segnet_ros.memory import release_freed_memory
-from squeeze_segnet_ros.ros import diagnostics, parameters
+from squeeze_segnet_ros.ros import diagnostics, parameters, silence
 from squeeze_segnet_ros.ros.camera_line import CameraFrame, CameraLine
 from squeeze_segnet_ros.ros.config import Change, NodeConfig, Setting
 from squeeze_segnet_ros.ros.frame_queue import FrameQueue
+from squeeze_segnet_ros.ros.namesakes import Namesakes
 from squeeze_segnet_ros.ros.rclpy_internals import given_parameters, lifecycle_state, take_pending
 from squeeze_segnet_ros.topics import output_bases
 
 if TYPE_CHECKING:
     from squeeze_segnet_ros.engine import Segmenter
     from squeeze_segnet_ros.ros.labeller import Labeller
+    from squeeze_segnet_ros.ros.loading import Loaded
 
 DRAIN_SECONDS = 1.0
 """After SIGINT or SIGTERM, frames that wait are labelled for so long; the rest counts as shutting_down."""
@@ -70,7 +72,9 @@ class SegnetNode(LifecycleNode):
             self.get_logger().warning(line)
         self._segmenter: Segmenter | None = None
         self._labeller: Labeller | None = None
-        self._load_segmenter: Callable[[NodeConfig], Segmenter]
+        self._load_network: Callable[[NodeConfig], Loaded]
+        self._caution = ""
+        self._namesakes = Namesakes(self)
         self._queue: FrameQueue[CameraFrame] = FrameQueue()
         self._cameras: list[CameraLine] = []
         self._active = False
@@ -153,11 +157,11 @@ class SegnetNode(LifecycleNode):
 
     def _load(self) -> None:
         # PyTorch takes seconds to import: the node's services are there before that.
-        from squeeze_segnet_ros.ros import labeller
+        from squeeze_segnet_ros.ros import labeller, loading
 
         self._clean_up()
-        self._load_segmenter = labeller.load_segmenter
-        self._segmenter = self._load_segmenter(self._config)
+        self._load_network = loading.load_network
+        self._use(self._load_network(self._config))
         self._queue = FrameQueue(self._config.max_waiting)
         names = self._config.cameras
         self._cameras = [
@@ -167,7 +171,13 @@ class SegnetNode(LifecycleNode):
         self._labeller = labeller.Labeller(
             self._cameras, self._queue, self.get_clock(), self.get_logger(), self._on_device_lost
         )
+        assert self._segmenter is not None
         self._labeller.use(self._segmenter, self._config)
+
+    def _use(self, loaded: Loaded) -> None:
+        self._segmenter, self._caution = loaded
+        if self._caution:
+            self.get_logger().warning(f"the network {self._caution}")
 
     def _on_device_lost(self, reason: str) -> None:
         self.trouble = reason
@@ -206,6 +216,7 @@ class SegnetNode(LifecycleNode):
             camera.destroy()
         self._cameras = []
         self._segmenter = self._labeller = None
+        self._caution = ""
         release_freed_memory()
 
     # Frames
@@ -225,6 +236,15 @@ class SegnetNode(LifecycleNode):
 
     # Parameters
 
+    def describe_parameter(self, name: str) -> ParameterDescriptor:
+        """Return what is known of a parameter.
+
+        rclpy notes the type of what was asked for last, though it was refused.
+        """
+        descriptor = super().describe_parameter(name)
+        descriptor.type = parameters.type_of(name) or descriptor.type
+        return descriptor
+
     def _on_set_parameters(self, given: list[Parameter]) -> SetParametersResult:
         try:
             config, different = parameters.changed(self._config, given)
@@ -243,22 +263,23 @@ class SegnetNode(LifecycleNode):
                 raise ConfigError(
                     f"{setting.name} may be set {setting.change.value}: deactivate and clean it up first"
                 )
-        segmenter = self._segmenter
+        loaded = None
         if any(setting.change is Change.SWITCH for setting in different):
-            segmenter = self._load_beside(config)
-        self._labeller.use(segmenter, config)
-        self._segmenter = segmenter
+            loaded = self._load_beside(config)
+        self._labeller.use(loaded.segmenter if loaded else self._segmenter, config)
+        if loaded:
+            self._use(loaded)
 
-    def _load_beside(self, config: NodeConfig) -> Segmenter:
+    def _load_beside(self, config: NodeConfig) -> Loaded:
         """Load a network in another thread; frames are taken on meanwhile, so none is lost."""
-        loaded: list[Segmenter] = []
+        loaded: list[Loaded] = []
         # Texts alone: exceptions would hold on to their frames, and so to the network that runs now, until
         # Python looks for circles, which it seldom does.
         reasons = []
 
         def load() -> None:
             try:
-                loaded.append(self._load_segmenter(config))
+                loaded.append(self._load_network(config))
             except SegmentationError as error:
                 reasons.append(str(error))
             except Exception as error:
@@ -274,7 +295,7 @@ class SegnetNode(LifecycleNode):
             thread.join(0.005)
         if not loaded:
             raise ConfigError(reasons[0] if reasons else "the node is shutting down")
-        self.get_logger().info(f"switching to {_describe(loaded[0])}")
+        self.get_logger().info(f"switching to {_describe(loaded[0].segmenter)}")
         return loaded[0]
 
     # Diagnostics
@@ -283,12 +304,23 @@ class SegnetNode(LifecycleNode):
         name = self.get_fully_qualified_name()
         message = DiagnosticArray()
         message.header.stamp = self.get_clock().now().to_msg()
+        cautions = [*filter(None, [self._caution, self._namesakes.caution()])]
+        for camera in self._cameras:
+            self._look_after(camera)
         message.status = [
-            diagnostics.network_status(name, lifecycle_state(self), self.trouble, self._segmenter),
+            diagnostics.network_status(name, lifecycle_state(self), self.trouble, cautions, self._segmenter),
             *(diagnostics.camera_status(name, camera, self._active) for camera in self._cameras),
         ]
         self._diagnostics.publish(message)
         self._tell_if_unwatched()
+
+    def _look_after(self, camera: CameraLine) -> None:
+        """Do what is not done frame by frame."""
+        camera.outputs.announce_to_new()
+        camera.input.fit()
+        before, camera.silence = camera.silence, camera.input.silence()
+        if camera.silence and not before:
+            self.get_logger().warning(f"no frames for {silence.PATIENCE:.0f} s: {camera.silence}")
 
     def _tell_if_unwatched(self) -> None:
         if self._told_unwatched or not any(camera.reported.unwatched >= 10 for camera in self._cameras):

@@ -59,6 +59,15 @@ def describe(setting: Setting) -> ParameterDescriptor:
     return descriptor
 
 
+def type_of(name: str) -> int | None:
+    """Return the ParameterType of one of our parameters; None of another's."""
+    for setting in settings():
+        if setting.name == name:
+            default = list(setting.default) if isinstance(setting.default, tuple) else setting.default
+            return int(Parameter.Type.from_parameter_value(default).value)
+    return None
+
+
 def changed(config: NodeConfig, given: Iterable[Parameter]) -> tuple[NodeConfig, list[Setting]]:
     """Return the config with new values, and those of our parameters whose value differs.
 

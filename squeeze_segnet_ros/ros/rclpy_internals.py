@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from rclpy.event_handler import QoSPublisherEventType
+from rclpy.impl.implementation_singleton import rclpy_implementation as _rclpy
 from rclpy.lifecycle import LifecycleNode
 from rclpy.node import Node
 from rclpy.parameter import Parameter
+from rclpy.publisher import Publisher
 from rclpy.subscription import MessageInfo, Subscription
 
 
@@ -20,6 +23,25 @@ def given_parameters(node: Node) -> dict[str, Parameter]:
 def lifecycle_state(node: LifecycleNode) -> str:
     """Return the label of the state that the node is in."""
     return str(node._state_machine.current_state[1])
+
+
+class Arrivals:
+    """Counts the subscribers of a publisher that have ever come; no executor has to wait for it."""
+
+    def __init__(self, publisher: Publisher) -> None:
+        with publisher.handle:
+            self._event: Any = _rclpy.EventHandle(
+                publisher.handle, QoSPublisherEventType.RCL_PUBLISHER_MATCHED
+            )
+
+    def count(self) -> int:
+        """Return how many have come; those that have gone again are among them."""
+        with self._event:
+            return int(self._event.take_event().total_count)
+
+    def destroy(self) -> None:
+        """Let go of the publisher, before it is destroyed."""
+        self._event.destroy_when_not_in_use()
 
 
 def take_pending(subscription: Subscription) -> Iterator[tuple[Any, MessageInfo]]:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from lifecycle_msgs.srv import ChangeState, GetState
-from rcl_interfaces.srv import GetParameters, SetParametersAtomically
+from rcl_interfaces.srv import DescribeParameters, GetParameters, SetParametersAtomically
 from rclpy.context import Context
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
@@ -37,10 +37,10 @@ class Graph:
 
     def __init__(self, node: str = "/segnet") -> None:
         self.target = node
-        self._context = Context()
-        self._context.init()
-        self._node = Node("observer_of" + node.replace("/", "_"), context=self._context)
-        self._executor = SingleThreadedExecutor(context=self._context)
+        self.context = Context()
+        self.context.init()
+        self._node = Node("observer_of" + node.replace("/", "_"), context=self.context)
+        self._executor = SingleThreadedExecutor(context=self.context)
         self._executor.add_node(self._node)
         self._thread = threading.Thread(target=self._spin)
         self._thread.start()
@@ -61,7 +61,7 @@ class Graph:
         self._executor.shutdown()
         self._thread.join()
         self._node.destroy_node()
-        self._context.try_shutdown()
+        self.context.try_shutdown()
 
     def _spin(self) -> None:
         with suppress(ExternalShutdownException):
@@ -195,6 +195,13 @@ class Graph:
 
         (value,) = self.call(GetParameters, "get_parameters", GetParameters.Request(names=[name])).values
         return parameter_value_to_python(value)
+
+    def types(self, *names: str) -> list[int]:
+        """Return the types of parameters, as ``ros2 param describe`` shows them."""
+        request = DescribeParameters.Request(names=list(names))
+        return [
+            each.type for each in self.call(DescribeParameters, "describe_parameters", request).descriptors
+        ]
 
     def status(self, name: str) -> DiagnosticStatus:
         """Return the next report about the network, or about a topic."""

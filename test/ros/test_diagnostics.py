@@ -11,7 +11,7 @@ pytest.importorskip("rclpy", reason="needs ROS 2")
 from diagnostic_msgs.msg import DiagnosticStatus
 
 from squeeze_segnet_ros.ros.camera_record import CameraRecord
-from squeeze_segnet_ros.ros.diagnostics import camera_status
+from squeeze_segnet_ros.ros.diagnostics import camera_status, network_status
 from squeeze_segnet_ros.ros.frame_queue import Counts
 from squeeze_segnet_ros.ros.health import Finding, Level
 
@@ -30,6 +30,7 @@ def camera(record: CameraRecord, counts: Counts = Counts()) -> SimpleNamespace: 
         reported=Counts(),
         slot=SimpleNamespace(counts=lambda: counts),
         input=SimpleNamespace(topic="/front"),
+        silence=None,
     )
 
 
@@ -48,3 +49,16 @@ def test_what_was_dropped_since_the_last_report_is_told_once() -> None:
     assert first.level == DiagnosticStatus.WARN
     second = camera_status("/segnet", line, active=False)
     assert (second.message, second.level) == ("not active", DiagnosticStatus.OK)
+
+
+def test_why_no_frames_arrive_is_said() -> None:
+    line = camera(CameraRecord())
+    assert camera_status("/segnet", line, active=True).message == "no frames arrive"
+    line.silence = "/front has no publisher; start the driver"
+    assert camera_status("/segnet", line, active=True).message == f"no frames arrive: {line.silence}"
+
+
+def test_a_caution_stays_a_warning_and_trouble_an_error() -> None:
+    status = network_status("/segnet", "active", None, ["runs on the CPU"], None)
+    assert (status.level, status.message) == (DiagnosticStatus.WARN, "active; runs on the CPU")
+    assert network_status("/segnet", "active", "lost", ["x"], None).level == DiagnosticStatus.ERROR

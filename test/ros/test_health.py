@@ -27,7 +27,7 @@ def street(seed: int = 0, height: int = 360, width: int = 480) -> np.ndarray:
 
 
 def kinds(pixels: np.ndarray) -> list[str]:
-    return [finding.kind for finding in CameraHealth().check(pixels, NOW, NOW)]
+    return [finding.kind for finding in CameraHealth().check(pixels)]
 
 
 @pytest.mark.parametrize("shape", [(360, 480), (1080, 1920), (33, 40)])
@@ -52,7 +52,7 @@ def test_bad_pictures_are_named(pixels: np.ndarray, kind: str) -> None:
 
 
 def test_what_the_decoder_found_wrong_is_told() -> None:
-    (finding,) = CameraHealth().check(street(), NOW, NOW, "Corrupt JPEG data: premature end of data segment")
+    (finding,) = CameraHealth().check(street(), "Corrupt JPEG data: premature end of data segment")
     assert str(finding) == "damaged: Corrupt JPEG data: premature end of data segment"
     assert finding.level == Level.WARN
 
@@ -70,21 +70,21 @@ def test_a_night_street_with_lights_is_not_black() -> None:
 def test_equal_frames_are_frozen_first_suspect_then_broken() -> None:
     health, image = CameraHealth(), street()
     levels = []
-    for i in range(FROZEN_ERROR):
-        found = [f for f in health.check(image, NOW + i, NOW + i) if f.kind == "frozen"]
+    for _ in range(FROZEN_ERROR):
+        found = [f for f in health.check(image) if f.kind == "frozen"]
         levels.append(found[0].level if found else Level.OK)
     assert levels == [Level.OK] * (FROZEN_WARN - 1) + [Level.WARN] * (FROZEN_ERROR - FROZEN_WARN) + [
         Level.ERROR
     ]
-    assert health.check(street(1), NOW + 99, NOW + 99) == ()
+    assert health.check(street(1)) == ()
 
 
 def test_sizes_that_change_are_told_once() -> None:
     health = CameraHealth()
-    health.check(street(0), NOW, NOW)
-    (finding,) = health.check(street(1, 240, 320), NOW, NOW)
+    health.check(street(0))
+    (finding,) = health.check(street(1, 240, 320))
     assert str(finding) == "size: changed from 480x360 to 320x240"
-    assert health.check(street(2, 240, 320), NOW, NOW) == ()
+    assert health.check(street(2, 240, 320)) == ()
 
 
 @pytest.mark.parametrize(
@@ -99,28 +99,43 @@ def test_stamps_are_compared_with_the_last_and_with_the_clock(
     stamps: list[int], now: int, words: str
 ) -> None:
     health = CameraHealth()
-    found = [health.check(street(i), stamp, now) for i, stamp in enumerate(stamps)]
+    found = [health.check_stamp(stamp, now) for stamp in stamps]
     assert [f.kind for f in found[-1]] == ["stamp"]
     assert words in found[-1][0].text
 
 
+@pytest.mark.parametrize(("stamp", "words"), [(0, "zero"), (5000 * SECOND, "since the computer started")])
+def test_stamps_that_are_no_time_have_words_of_their_own(stamp: int, words: str) -> None:
+    (finding,) = CameraHealth().check_stamp(stamp, NOW)
+    assert (finding.kind, finding.level, finding.lasts) == ("stamp", Level.WARN, True)
+    assert words in finding.text
+    assert "old" not in finding.text and "max_age" not in finding.text
+    (finding,) = CameraHealth().check_stamp(stamp, NOW, max_age=0.3)
+    assert "max_age (0.3 s) drops every frame: set it to 0.0" in finding.text
+
+
+def test_stamps_of_a_simulation_that_has_just_begun_are_fine() -> None:
+    assert CameraHealth().check_stamp(0, SECOND) == ()
+    assert CameraHealth().check_stamp(5 * SECOND, 5 * SECOND) == ()
+
+
 def test_a_clock_without_time_blames_nobody() -> None:
-    assert CameraHealth().check(street(), NOW, 0) == ()
+    assert CameraHealth().check_stamp(NOW, 0) == ()
 
 
 def test_after_a_jump_of_the_clock_earlier_stamps_are_fine() -> None:
     health = CameraHealth()
-    health.check(street(0), NOW, NOW)
+    health.check_stamp(NOW, NOW)
     health.forget_stamps()
-    assert health.check(street(1), NOW - 100 * SECOND, NOW - 100 * SECOND) == ()
+    assert health.check_stamp(NOW - 100 * SECOND, NOW - 100 * SECOND) == ()
 
 
 def test_a_record_remembers_findings_for_a_while_worst_first() -> None:
     now = [0.0]
     record = CameraRecord(clock=lambda: now[0])
     health = CameraHealth()
-    record.note(health.check(np.full((360, 480, 3), 120, np.uint8), NOW, NOW))
-    record.note(health.check(np.zeros((240, 320, 3), np.uint8), NOW, NOW))
+    record.note(health.check(np.full((360, 480, 3), 120, np.uint8)))
+    record.note(health.check(np.zeros((240, 320, 3), np.uint8)))
     assert [finding.kind for finding in record.findings()] == ["black", "flat", "size"]
     now[0] = MEMORY + 0.1
     assert record.findings() == []

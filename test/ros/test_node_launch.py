@@ -333,6 +333,37 @@ def test_dynamic_parameters(graph: Graph, front: Camera, labels: list[Image]) ->
     graph.stop_listening(infos)
 
 
+def test_labels_have_the_size_that_was_asked_for(graph: Graph, front: Camera, labels: list[Image]) -> None:
+    names = {"confidence": Image, "overlay": Image, "camera_info": CameraInfo}
+    heard = {name: graph.listen(kind, f"{OUTPUT}/{name}") for name, kind in names.items()}
+    pixels = picture(4)
+    whole = array(label_of(graph, front, labels, pixels))
+    assert graph.set(label_size=[32, 48]) == ""
+    label = label_of(graph, front, labels, pixels)
+    np.testing.assert_array_equal(array(label), whole[1::2, 1::2])
+
+    def same_frame() -> dict[str, tuple[int, int]]:
+        return {
+            n: (m.height, m.width) for n, found in heard.items() for m in found if m.header == label.header
+        }
+
+    sizes = graph.wait_for(lambda: (s := same_frame()).keys() == names.keys() and s, "the other outputs")
+    assert sizes == {"confidence": (32, 48), "overlay": (64, 96), "camera_info": (32, 48)}
+    assert graph.set(label_size=[0, 0]) == ""
+    for messages in heard.values():
+        graph.stop_listening(messages)
+
+
+def test_label_info_comes_again_for_who_does_not_ask_for_what_is_kept(
+    graph: Graph, front: Camera, labels: list[Image]
+) -> None:
+    # As Nav2's layer does: through a message filter that drops the durability.
+    order: list[str] = []
+    infos = graph.listen(LabelInfo, f"{OUTPUT}/label_info", 10, lambda message: order.append("label_info"))
+    graph.wait_for(lambda: order, "label_info without a frame")
+    graph.stop_listening(infos)
+
+
 @pytest.mark.parametrize(
     ("values", "words"),
     [
@@ -353,8 +384,10 @@ def test_bad_values_are_refused_and_the_old_stay(
 ) -> None:
     names = [name.replace("__", ".") for name in values]
     before = [graph.get(name) for name in names]
+    kinds = graph.types(*names)
     assert words in graph.set(**values)
     assert [graph.get(name) for name in names] == before
+    assert graph.types(*names) == kinds
 
 
 def test_new_weights_take_over_between_two_frames(
@@ -415,8 +448,10 @@ def test_diagnostics_tell_of_each_camera(graph: Graph, front: Camera, labels: li
     assert 0 < float(found["rate labelled Hz"]) <= float(found["rate in Hz"])
     for cause in ("replaced", "too_old", "invalid", "failed", "shutting_down"):
         assert int(found[f"dropped {cause}"]) >= 0
-    graph.wait_for(lambda: graph.status(FRONT).message == "no frames arrive", "a report of silence")
+    graph.wait_for(lambda: "no frames arrive" in graph.status(FRONT).message, "a report of silence")
     assert graph.status(FRONT).level == DiagnosticStatus.WARN
+    why = f"{FRONT} has 1 publisher, and nothing is received: it may be silent"
+    graph.wait_for(lambda: why in graph.status(FRONT).message, "why")
 
 
 def test_the_command_ros2_knows_the_node(graph: Graph, front: Camera) -> None:

@@ -82,6 +82,7 @@ def test_the_defaults_are_valid_and_described() -> None:
         ("input_size", [480], "give [height, width]"),
         ("input_size", [0, 480], "give [height, width]"),
         ("input_size", [360, 99999], "input_size is 99999"),
+        ("label_size", [0, 480], "label_size is [0, 480]: give [height, width]"),
         ("shown_classes", [], "shown_classes is empty"),
         ("max_age", None, "expected a number"),
     ],

@@ -1,0 +1,103 @@
+"""Cameras of which nothing comes: the node says what is missing; what was published once is received."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import time
+from collections.abc import Iterator
+
+import pytest
+
+pytest.importorskip("rclpy", reason="needs ROS 2")
+
+from diagnostic_msgs.msg import DiagnosticStatus
+from rclpy.node import Node
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+from std_msgs.msg import String
+
+from reliability.graph import LATCHED, Graph, picture
+from reliability.sender import encoded
+from support.processes import Running
+
+NOTHING, ONLY_COMPRESSED, TEXT, SILENT = "/none/image", "/jpeg/image", "/text/image", "/silent/image"
+LATCHED_BEFORE, LATCHED_AFTER = "/before/image", "/after/image"
+CAMERAS = (NOTHING, ONLY_COMPRESSED, TEXT, SILENT, LATCHED_BEFORE, LATCHED_AFTER)
+WITH_A_NETWORK_OF_ONE_CLASS = """
+import sys
+from squeeze_segnet_ros.ros import loading, segnet_node
+from support.null_engine import NullEngine
+loading.load_network = lambda config: loading.Loaded(NullEngine())
+sys.exit(segnet_node.main(sys.argv[1:]))
+"""
+
+
+def latched(graph: Graph, topic: str) -> None:
+    """Publish an image and its CameraInfo, once."""
+    image = encoded(picture(), "rgb8")
+    image.header.frame_id = topic
+    graph.publish(Image, topic, LATCHED).publish(image)
+    graph.publish(CameraInfo, topic.replace("image", "camera_info"), LATCHED).publish(
+        CameraInfo(height=64, width=96, header=image.header)
+    )
+
+
+@pytest.fixture(scope="module")
+def graph(ros_domain_id: int) -> Iterator[Graph]:
+    with Graph() as graph:
+        yield graph
+
+
+@pytest.fixture(scope="module")
+def node(graph: Graph) -> Iterator[Running]:
+    graph.publish(CompressedImage, f"{ONLY_COMPRESSED}/compressed")
+    graph.publish(String, TEXT)
+    graph.publish(Image, SILENT)
+    latched(graph, LATCHED_BEFORE)
+    cameras = f"cameras:=[{','.join(CAMERAS)}]"
+    command = [sys.executable, "-c", WITH_A_NETWORK_OF_ONE_CLASS, "--ros-args", "-p", cameras]
+    with Running(command) as node:
+        node.wait_for_line(f"listening to {LATCHED_AFTER}")
+        yield node
+        node.send(signal.SIGINT)
+        assert node.wait(5.0) == 0, node.text
+        assert "Traceback" not in node.text
+
+
+@pytest.mark.parametrize(
+    ("camera", "words"),
+    [
+        (NOTHING, f"{NOTHING} has no publisher; image topics with one are "),
+        (ONLY_COMPRESSED, f"there is {ONLY_COMPRESSED}/compressed: set transport to compressed"),
+        (TEXT, f"{TEXT} is published as std_msgs/msg/String, not as sensor_msgs/msg/Image"),
+        (SILENT, f"{SILENT} has 1 publisher, and nothing is received"),
+    ],
+)
+def test_after_five_seconds_it_says_what_is_missing_and_what_there_is(
+    node: Running, graph: Graph, camera: str, words: str
+) -> None:
+    node.wait_for_line(words)
+    (line,) = [line for line in node.lines if words in line]
+    assert "no frames for 5 s: " in line
+    status = graph.status(camera)
+    assert status.level == DiagnosticStatus.WARN
+    assert f"no frames arrive: {line.partition('no frames for 5 s: ')[2]}" in status.message
+
+
+@pytest.mark.parametrize("camera", [LATCHED_BEFORE, LATCHED_AFTER])
+def test_what_is_published_once_is_received(node: Running, graph: Graph, camera: str) -> None:
+    if camera == LATCHED_AFTER:
+        latched(graph, camera)
+    graph.wait_for(lambda: graph.counts(camera)["received"] == 1, "the image")
+    time.sleep(1.0)
+    assert graph.counts(camera)["received"] == 1
+
+
+def test_another_node_of_its_name_is_noticed(node: Running, graph: Graph) -> None:
+    other = Node("segnet", context=graph.context)
+    node.wait_for_line("another node is called /segnet: commands for one may reach the other")
+    status = graph.status("network")
+    assert status.level == DiagnosticStatus.WARN
+    assert "another node is called /segnet" in status.message
+    other.destroy_node()
+    graph.wait_for(lambda: graph.status("network").level == DiagnosticStatus.OK, "the end of the warning")
