@@ -118,6 +118,7 @@ def start(context):
     if not respawn:
         actions.insert(0, RegisterEventHandler(OnProcessExit(target_action=node, on_exit=end_with_node)))
     if plan:
+        actions += [LogInfo(msg=plan.note)] if plan.note else []
         actions += play(arguments, plan, node_name, sim_time=parameters[1].get("use_sim_time", True))
     if arguments["rviz"] == "true":
         actions.append(show(context, parameters[1].get("cameras", launching.default_cameras())[0]))

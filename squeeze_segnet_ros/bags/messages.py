@@ -47,7 +47,13 @@ def serialize(message: Any) -> bytes:
 
 
 def stamp_ns(data: bytes) -> int:
-    """Return the header's stamp, in ns, of a serialized message whose first field is a header."""
+    """Return the header's stamp, in ns, of a serialized message whose first field is a header.
+
+    Raises:
+        InvalidImageError: the message is too short to have one.
+    """
+    if len(data) < 12:
+        raise InvalidImageError(f"a message of {len(data)} bytes has no header")
     sec, nanosec = struct.unpack_from(_stamp_format(data), data, 4)
     return int(sec) * 10**9 + int(nanosec)
 

@@ -5,6 +5,8 @@ divided by ``--rate``. ``--clock`` publishes the recording's time on /clock, for
 
 Header stamps stay as recorded, as with ``ros2 bag play``; a node without sim time then sees old images.
 ``--stamp now`` moves all stamps by the same amount, to the time of playing, for nodes that run in wall time.
+Where stamps and times of recording come from different clocks, as of a simulation, ``--clock`` follows the
+stamps: with the recorded /clock where there is one.
 """
 
 from __future__ import annotations
@@ -24,6 +26,7 @@ from typing import Any
 
 import rclpy
 from rclpy.duration import Duration
+from rclpy.exceptions import InvalidTopicNameException
 from rclpy.node import Node
 from rclpy.publisher import Publisher
 from rclpy.qos import QoSDurabilityPolicy, QoSProfile, QoSReliabilityPolicy
@@ -32,8 +35,9 @@ from rclpy.utilities import remove_ros_args
 from rosgraph_msgs.msg import Clock
 
 from squeeze_segnet_ros.bags import BagReader, Topic, messages, open_bag
+from squeeze_segnet_ros.bags.reader import printable
 from squeeze_segnet_ros.errors import BagError, ConfigError, InvalidImageError, SegmentationError
-from squeeze_segnet_ros.topics import COMPRESSED_SUFFIX
+from squeeze_segnet_ros.topics import COMPRESSED_SUFFIX, is_output
 
 CLOCK_HZ = 100.0
 """Default of ``--clock``; the time is also published right before every message."""
@@ -46,6 +50,8 @@ _LATE_NS = 10_000_000
 _FILL_S = 0.5  # before the first message, so that it does not wait for the disk
 _AHEAD_BYTES = 64 * 2**20
 _DECODED_SIZE = 12  # a decoded image is about so many times its jpeg
+_SAME_CLOCK_NS = 60 * 10**9
+"""Stamps that are further from the time of recording were given by another clock."""
 _GLOBAL_TOPICS = ("/clock", "/tf", "/tf_static", "/rosout", "/parameter_events", "/diagnostics")
 
 
@@ -172,8 +178,21 @@ class Player:
         self._decoded: dict[str, Publisher] = {}
         self._with_header: set[str] = set()
         self._clock = node.create_publisher(Clock, "/clock", 10) if options.clock_hz else None
+        self._clock_offset_ns = 0
+        """From the time of recording to the time that /clock shows."""
+        self._first_tick_ns: int | None = None
+        """Of the recorded /clock, where that is what is played."""
+        if self._clock:
+            self._choose_clock()
+        left_out = []
         for name in options.topics or bag.topics:
-            self._add(bag.info[name])
+            if options.wait_for_node and not options.topics and is_output(name):
+                left_out.append(name)
+            else:
+                self._add(bag.info[name])
+        if left_out:
+            names = ", ".join(map(printable, left_out))
+            self._log.info(f"not played, since {options.wait_for_node} makes its own: {names}")
         if not self._publishers:
             raise BagError(f"{bag.path}: nothing to play: no message type of this bag is installed")
         self._images = [self._publishers[name] for name in self._publishers if name in bag.images]
@@ -212,15 +231,45 @@ class Player:
 
     # -- publishers -------------------------------------------------------------------------------------
 
+    def _choose_clock(self) -> None:
+        """Let /clock show the time of the header stamps, whichever clock that was."""
+        first = next((m for name in self._bag.images for m in self._bag.messages([name])), None)
+        try:
+            stamp = messages.stamp_ns(first.data) if first else 0
+        except InvalidImageError:
+            return
+        if not first or not stamp or abs(stamp - first.timestamp_ns) < _SAME_CLOCK_NS:
+            return
+        ticks = self._bag.messages(["/clock"]) if "/clock" in self._bag.topics else ()
+        shown = [messages.stamp_ns(tick.data) for tick in ticks]
+        if shown and min(abs(time_ns - stamp) for time_ns in shown) < _SAME_CLOCK_NS:
+            self._first_tick_ns = shown[0]
+            self._log.info("stamps follow the recorded /clock, as a simulation's do: that is played")
+            return
+        self._clock_offset_ns = stamp - first.timestamp_ns
+        seconds = self._clock_offset_ns / 1e9
+        self._log.info(
+            f"stamps are {seconds:.1f} s from the times of recording: /clock shows the time of stamps"
+        )
+
     def _add(self, topic: Topic) -> None:
+        name = printable(topic.name)
         if topic.name == "/clock" and self._clock:
-            self._log.info("the recorded /clock is left out: --clock publishes the time")
+            if self._first_tick_ns is None:
+                self._log.info("the recorded /clock is left out: --clock publishes the time")
+                return
+            self._publishers[topic.name] = self._clock
             return
         message_type = _message_class(topic.type)
         if message_type is None:
-            self._log.warning(f"{topic.name} is not played: message type {topic.type} is not installed")
+            kind = printable(topic.type)
+            self._log.warning(f"{name} is not played: message type {kind} is not installed")
             return
-        self._publishers[topic.name] = self._publisher(topic.name, message_type, topic)
+        try:
+            self._publishers[topic.name] = self._publisher(topic.name, message_type, topic)
+        except InvalidTopicNameException:
+            self._log.warning(f"{name} is not played: that is no name for a topic")
+            return
         if next(iter(message_type.get_fields_and_field_types().values()), "") == "std_msgs/Header":
             self._with_header.add(topic.name)
         raw = topic.name.removesuffix(COMPRESSED_SUFFIX)
@@ -254,7 +303,7 @@ class Player:
                 told = True
                 self._log.info(f"waiting up to {self._options.wait_s:g} s for a subscriber of {names}")
             if self._clock:
-                self._publish_clock(self._bag.start_ns)
+                self._publish_clock(self._bag.start_ns, self._first_tick_ns)
             self._stop.wait(0.02)
         if not known and self._options.wait_s:
             self._log.warning(
@@ -317,11 +366,11 @@ class Player:
     def _publish(self, item: _Item) -> None:
         try:
             data = item.data if isinstance(item.data, bytes) else item.data.result()
+            if self._options.stamp == "now" and item.has_header:
+                data = messages.with_stamp(data, self._moved_stamp(messages.stamp_ns(data), item.lap))
         except InvalidImageError as error:
-            self._log.warning(f"{item.topic}: not published: {error}", throttle_duration_sec=5.0)
+            self._log.warning(f"{printable(item.topic)}: not published: {error}", throttle_duration_sec=5.0)
             return
-        if self._options.stamp == "now" and item.has_header:
-            data = messages.with_stamp(data, self._moved_stamp(messages.stamp_ns(data), item.lap))
         late = time.monotonic_ns() - self._due_ns(item)
         if late > _LATE_NS:
             self.late += 1
@@ -359,10 +408,12 @@ class Player:
         since_start = int((time.monotonic_ns() - self._started_ns) * self._options.rate)
         return self._bag.start_ns + since_start - self._lap * self._lap_ns
 
-    def _publish_clock(self, time_ns: int) -> None:
-        if self._clock is None:
+    def _publish_clock(self, recorded_ns: int, shown_ns: int | None = None) -> None:
+        """Publish ``shown_ns``, or what the time of recording is in that of the stamps."""
+        if self._clock is None or (self._first_tick_ns is not None and shown_ns is None):
             return
         message = Clock()
+        time_ns = max(0, recorded_ns + self._clock_offset_ns) if shown_ns is None else shown_ns
         message.clock.sec, message.clock.nanosec = divmod(time_ns, 10**9)
         self._clock.publish(message)
 

@@ -11,19 +11,24 @@ from typing import Any, NamedTuple
 import yaml
 
 from squeeze_segnet_ros.bags import open_bag
+from squeeze_segnet_ros.bags.cameras import find_cameras
+from squeeze_segnet_ros.bags.messages import IMAGE
+from squeeze_segnet_ros.bags.reader import printable
 from squeeze_segnet_ros.errors import BagError, ConfigError
 from squeeze_segnet_ros.ros.config import NodeConfig
 from squeeze_segnet_ros.topics import COMPRESSED_SUFFIX
 
-_RAW, _COMPRESSED = "sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage"
-
 
 class BagPlan(NamedTuple):
-    """How a bag is to be labelled; ``decompress``: whether the player decodes the pictures."""
+    """How a bag is to be labelled.
+
+    ``decompress``: whether the player decodes the pictures; ``note``: what the user should hear, or nothing.
+    """
 
     cameras: tuple[str, ...]
     transport: str
     decompress: bool
+    note: str = ""
 
 
 def use_own_graph() -> None:
@@ -75,22 +80,6 @@ def parameters_in(path: Path, node: str) -> dict[str, Any]:
     return found
 
 
-def cameras_in(topics: Mapping[str, str]) -> tuple[dict[str, str], ...]:
-    """Return the cameras in a bag: those that are recorded raw, and those recorded compressed.
-
-    Each maps the camera's topic, without ``/compressed``, to the recorded topic. Label images are no cameras.
-    """
-    raw = {name: name for name, kind in topics.items() if kind == _RAW and _is_camera(name)}
-    compressed = {
-        name.removesuffix(COMPRESSED_SUFFIX): name
-        for name, kind in topics.items()
-        if kind == _COMPRESSED
-        and name.endswith(COMPRESSED_SUFFIX)
-        and _is_camera(name.removesuffix(COMPRESSED_SUFFIX))
-    }
-    return raw, compressed
-
-
 def plan_bag(
     path: str, wanted: tuple[str, ...] = (), transport: str | None = None, show: bool = False
 ) -> BagPlan:
@@ -107,14 +96,18 @@ def plan_bag(
     """
     with open_bag(path) as bag:
         bag.require_images()
-        topics = bag.topics
-    raw, compressed = cameras_in(topics)
+        topics, found = bag.topics, find_cameras(bag)
+    raw, compressed, left_out = found
     cameras = tuple(name if name.startswith("/") else f"/{name}" for name in wanted) or tuple(
         sorted(raw | compressed)
     )
-    have = ", ".join(sorted(raw | compressed)) or "none"
+    # What was left out may be asked for all the same.
+    for camera in cameras:
+        for topic in left_out.keys() & {camera, camera + COMPRESSED_SUFFIX}:
+            (raw if topics[topic] == IMAGE else compressed)[camera] = topic
+    have = ", ".join(map(printable, found.names)) or "none"
     if not cameras:
-        images = ", ".join(f"{name} ({kind})" for name, kind in topics.items())
+        images = ", ".join(f"{printable(name)} ({printable(kind)})" for name, kind in topics.items())
         raise BagError(
             f"{path}: no camera in it: needs an Image, or a CompressedImage on .../compressed; has {images}"
         )
@@ -126,16 +119,13 @@ def plan_bag(
         transport = "compressed" if len(undecoded) == len(cameras) and not show else "raw"
     if transport == "compressed" and (missing := [camera for camera in cameras if camera not in compressed]):
         raise BagError(f"{path}: {missing[0]} is recorded raw in this bag: set transport to raw")
-    return BagPlan(cameras, transport, bool(undecoded) and (show or transport == "raw"))
+    note = f"left out: {found.describe_left_out()}; cameras:=TOPIC asks for one" if left_out else ""
+    return BagPlan(cameras, transport, bool(undecoded) and (show or transport == "raw"), note)
 
 
 def default_cameras() -> tuple[str, ...]:
     """Return the cameras that the node has when it is told none."""
     return NodeConfig().cameras
-
-
-def _is_camera(topic: str) -> bool:
-    return "/segmentation/" not in topic and not topic.rpartition("/")[2].startswith("label")
 
 
 def _nodes(content: Mapping[str, Any], prefix: str) -> list[tuple[str, Any]]:

@@ -14,7 +14,7 @@ pytest.importorskip("rosbags", reason="needs rosbags")
 
 from squeeze_segnet_ros.bags import BagWriter, messages, open_bag
 from squeeze_segnet_ros.errors import BagError, ConfigError
-from squeeze_segnet_ros.ros.launching import BagPlan, cameras_in, names_in, parameters_in, plan_bag
+from squeeze_segnet_ros.ros.launching import BagPlan, names_in, parameters_in, plan_bag
 from support.processes import Running
 
 FRONT, REAR = "/camera/front/image_raw", "/camera/rear/image_raw"
@@ -85,16 +85,20 @@ def test_bad_parameter_files(tmp_path: Path, content: str | None, words: str) ->
         parameters_in(file, "/segnet")
 
 
-def test_label_images_are_no_cameras() -> None:
-    topics = {
-        FRONT: RAW,
-        "/camera/front/segmentation/label": RAW,
-        "/camera/front/label_truth_raw": RAW,
-        f"{REAR}/compressed": COMPRESSED,
-        TRUTH: COMPRESSED,
-        "/lidar": "sensor_msgs/msg/PointCloud2",
-    }
-    assert cameras_in(topics) == ({FRONT: FRONT}, {REAR: f"{REAR}/compressed"})
+def test_depth_is_left_out_with_a_word_unless_it_is_asked_for(tmp_path: Path) -> None:
+    depth = messages.raw_message(np.zeros((48, 64), np.uint16), messages.make_header(10**9, "cam"))
+    depth.encoding = "16UC1"
+    path = write_bag(tmp_path / "bag", (FRONT,))
+    with open_bag(path) as bag:
+        recorded = list(bag.messages())
+    with BagWriter(tmp_path / "with depth") as writer:
+        for message in recorded:
+            writer.write(message.topic, message.type, message.timestamp_ns, message.data)
+        writer.write("/depth/image_rect", RAW, 10**9, messages.serialize(depth))
+    plan = plan_bag(str(tmp_path / "with depth"))
+    assert plan.cameras == (FRONT,)
+    assert "/depth/image_rect (16UC1: a depth image); cameras:=TOPIC asks for one" in plan.note
+    assert plan_bag(str(tmp_path / "with depth"), ("/depth/image_rect",)).cameras == ("/depth/image_rect",)
 
 
 @pytest.mark.parametrize(
