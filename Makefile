@@ -3,7 +3,7 @@ SHELL := bash
 run = source install/setup.bash && ROS_AUTOMATIC_DISCOVERY_RANGE=LOCALHOST
 export PYTHON BAG CAMVID
 
-.PHONY: setup demo test bench lint clean
+.PHONY: setup demo test bench docs lint clean
 setup:
 	@bash underlay/setup.sh
 
@@ -16,6 +16,10 @@ test: setup
 bench: setup
 	@$(run) python3 -m pip install --quiet --disable-pip-version-check -r underlay/peers.txt -c underlay/requirements/python.txt
 	@$(run) python3 -m squeeze_segnet_ros benchmark --output build/bench $(ARGS)
+
+docs: setup
+	@$(run) && python3 -m pip install --quiet --disable-pip-version-check -r docs/requirements.txt
+	@$(run) && NO_MKDOCS_2_WARNING=1 python3 -m mkdocs build --strict && echo 'Read build/docs/index.html'
 
 lint: setup
 	@$(run) && ruff check . && ruff format --check . && mypy

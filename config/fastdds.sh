@@ -1,3 +1,4 @@
+# shellcheck shell=sh
 # Sourced by install/setup.*: names config/fastdds.xml to Fast DDS, so that large images arrive, where the user
 # has chosen neither a profile, nor transports, nor another middleware, and /dev/shm has room for it. The rule is
 # that of squeeze_segnet_ros/ros/fastdds.py, by which the launch file says why the profile is not in force.

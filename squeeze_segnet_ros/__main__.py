@@ -27,7 +27,8 @@ class Command(NamedTuple):
     folder: str = ""
 
 
-_COMMANDS = {
+_PROGRAM = "python -m squeeze_segnet_ros"
+COMMANDS = {
     "train": Command("train", "train a network on CamVid", "train"),
     "average": Command("average", "write the mean of several weights files of one network"),
     "evaluate": Command("evaluate", "score a weights file on CamVid", "train"),
@@ -43,20 +44,15 @@ _COMMANDS = {
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; bad input gives one line on standard error and the exit code 2."""
     arguments = sys.argv[1:] if arguments is None else arguments
-    parser = argparse.ArgumentParser(
-        prog="python -m squeeze_segnet_ros", description="Semantic segmentation."
-    )
+    parser = argparse.ArgumentParser(prog=_PROGRAM, description="Semantic segmentation of camera images.")
     parser.add_argument("--version", action="version", version=f"squeeze_segnet_ros {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="command")
-    parsers = {name: commands.add_parser(name, help=command.help) for name, command in _COMMANDS.items()}
+    parsers = {name: commands.add_parser(name, help=command.help) for name, command in COMMANDS.items()}
     # Only the command that was asked for is imported: each needs libraries that the others do without.
-    asked = next((argument for argument in arguments if argument in _COMMANDS), None)
+    asked = next((argument for argument in arguments if argument in COMMANDS), None)
     try:
         if asked:
-            module = _module(asked)
-            parsers[asked].description = module.__doc__
-            module.add_arguments(parsers[asked])
-            parsers[asked].set_defaults(run=module.run)
+            _complete(parsers[asked], asked)
         parsed = parser.parse_args(arguments)
         return int(parsed.run(parsed))
     except SegmentationError as error:
@@ -64,15 +60,28 @@ def main(arguments: list[str] | None = None) -> int:
     except ModuleNotFoundError as error:
         if asked is None or error.name is None or error.name.startswith(__package__):
             raise
-        extra = _COMMANDS[asked].extra
+        extra = COMMANDS[asked].extra
         hint = f': pip install "squeeze_segnet_ros[{extra}]"' if extra else ""
         reason = f"{error.name} is not installed{hint}"
-    print(f"{parser.prog} {asked}: {reason}", file=sys.stderr)
+    print(f"{_PROGRAM} {asked}: {reason}", file=sys.stderr)
     return 2
 
 
+def parser_for(name: str) -> argparse.ArgumentParser:
+    """Return the parser of one command's arguments."""
+    return _complete(argparse.ArgumentParser(prog=f"{_PROGRAM} {name}"), name)
+
+
+def _complete(parser: argparse.ArgumentParser, name: str) -> argparse.ArgumentParser:
+    module = _module(name)
+    parser.description = module.__doc__
+    module.add_arguments(parser)
+    parser.set_defaults(run=module.run)
+    return parser
+
+
 def _module(name: str) -> ModuleType:
-    command = _COMMANDS[name]
+    command = COMMANDS[name]
     if command.folder:
         _add_to_path(_repository(name) / command.folder)
         return importlib.import_module(command.module)
@@ -82,7 +91,7 @@ def _module(name: str) -> ModuleType:
 def _repository(name: str) -> Path:
     """Return the repository that this package is run from, or that is the working folder."""
     for root in (Path.cwd(), Path(__file__).resolve().parents[1]):
-        if (root / _COMMANDS[name].folder / _COMMANDS[name].module.partition(".")[0]).is_dir():
+        if (root / COMMANDS[name].folder / COMMANDS[name].module.partition(".")[0]).is_dir():
             return root
     raise ConfigError("it is part of the repository, not of the installed package: run it in a clone of that")
 

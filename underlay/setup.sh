@@ -287,6 +287,7 @@ setup_distribution() {
     steps=3
     step "virtual environment on top of ROS 2 $ROS_DISTRO" make_venv distribution
     local package missing=()
+    # shellcheck disable=SC2013 # names of packages have no blanks
     for package in $(sed -n 's:.*depend>\([a-z0-9_]*\)</.*:\1:p' package.xml); do
         has_package "$package" || missing+=("$package")
     done

@@ -24,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--data", type=Path, default=os.environ.get("CAMVID_ROOT"), help="CamVid root [CAMVID_ROOT]"
     )
     parser.add_argument("--split", choices=SPLITS, default="val", help="which images [val]")
-    parser.add_argument("--device", default="auto")
+    parser.add_argument("--device", default="auto", help="cpu, cuda or cuda:N [a GPU if there is one]")
     parser.add_argument("--precision", default="fp32", help="auto, fp32, bf16 or fp16 [fp32]")
     parser.add_argument("--output", type=Path, help="folder for the results [build/evaluate/<model>_<split>]")
 

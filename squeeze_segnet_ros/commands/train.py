@@ -24,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--steps", type=int, help="number of steps, instead of the configuration's")
     parser.add_argument("--device", default="auto", help="cpu, cuda or cuda:N [a GPU if there is one]")
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seed", type=int, default=0, help="of everything random [0]")
     parser.add_argument("--resume", action="store_true", help="go on from the checkpoint in the run's folder")
 
 

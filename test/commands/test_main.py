@@ -12,8 +12,8 @@ from squeeze_segnet_ros.__main__ import main
 
 _HELP_OF_ALL = """
 import contextlib, sys
-from squeeze_segnet_ros.__main__ import _COMMANDS, main
-for command in _COMMANDS:
+from squeeze_segnet_ros.__main__ import COMMANDS, main
+for command in COMMANDS:
     with contextlib.suppress(SystemExit):
         main([command, "--help"])
 print("torch" in sys.modules, file=sys.stderr)
