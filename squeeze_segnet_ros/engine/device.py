@@ -38,7 +38,7 @@ def choose_precision(precision: str, device: torch.device) -> str:
     if precision == "auto":
         if device.type == "cuda":
             return "fp16"
-        return "bf16" if _cpu_has_bf16() else "fp32"
+        return "bf16" if computes_bf16(device) else "fp32"
     if precision not in PRECISIONS:
         raise DeviceError(f"unknown precision '{precision}': choose auto, {', '.join(PRECISIONS)}")
     if precision == "fp16" and device.type == "cpu":
@@ -54,5 +54,8 @@ def without_tf32() -> None:
     torch.backends.cudnn.allow_tf32 = False
 
 
-def _cpu_has_bf16() -> bool:
+def computes_bf16(device: torch.device) -> bool:
+    """Return whether the device has instructions for bf16; others emulate it, many times slower than fp32."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
     return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())

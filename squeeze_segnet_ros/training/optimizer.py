@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import torch
@@ -77,12 +77,23 @@ def _as_matrix(tensor: Tensor, like: Tensor) -> Tensor:
     return tensor.reshape(len(tensor), -1)
 
 
-def make_optimizer(network: nn.Module, config: OptimizerConfig, pretrained: Collection[str]) -> Optimizers:
+def make_optimizer(
+    network: nn.Module,
+    config: OptimizerConfig,
+    pretrained: Collection[str],
+    muon_dtype: torch.dtype = torch.bfloat16,
+) -> Optimizers:
     """Return the optimizer of a run; parameters named in ``pretrained`` have their own ``lr_factor``.
 
     Biases and norms have no weight decay. Muon (https://kellerjordan.github.io/posts/muon) steps the kernels
     inside the network, AdamW all others: biases, norms, the first convolution and the last. Muon's steps are
     scaled to the size of AdamW's (arXiv 2502.16982, section 2.2), so that one rate and decay serve both.
+
+    Args:
+        network: what is trained.
+        config: the optimizer's name, rates and decay.
+        pretrained: names of the parameters that do not start afresh.
+        muon_dtype: what Muon orthogonalizes in: bf16, or fp32 where the device only emulates bf16.
 
     Raises:
         ConfigError: Muon with a PyTorch that does not have it.
@@ -119,7 +130,8 @@ def make_optimizer(network: nn.Module, config: OptimizerConfig, pretrained: Coll
     if kernels:
         if not hasattr(torch.optim, "Muon"):
             raise ConfigError(f"optimizer muon needs PyTorch 2.9 or later, this is {torch.__version__}")
-        optimizers["muon"] = torch.optim.Muon(of(True), config.lr, adjust_lr_fn="match_rms_adamw")
+        muon = torch.optim.Muon if muon_dtype == torch.bfloat16 else _muon_in_fp32()
+        optimizers["muon"] = muon(of(True), config.lr, adjust_lr_fn="match_rms_adamw")
     return Optimizers(optimizers, kernels)
 
 
@@ -131,3 +143,45 @@ def _kernels_inside(network: nn.Module) -> set[str]:
         if isinstance(module, (nn.Conv2d, nn.ConvTranspose2d))
     ]
     return set(names[1:-1])
+
+
+def _muon_in_fp32() -> type[torch.optim.Muon]:
+    """PyTorch's Muon but for the type that it orthogonalizes in, with the same options and state.
+
+    PyTorch's computes in bf16 whatever the hardware: a product of two 512x512 matrices takes 215 ms on a CPU
+    that emulates it (AMD Zen 3), 2.4 ms in fp32.
+    """
+
+    class MuonInFp32(torch.optim.Muon):  # made here, as PyTorch before 2.9 does not have the base
+        @torch.no_grad()
+        def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
+            """Change the matrices by their gradients."""
+            for group in self.param_groups:
+                for matrix in group["params"]:
+                    if matrix.grad is not None:
+                        self._step(matrix, matrix.grad, group)
+
+        def _step(self, matrix: Tensor, gradient: Tensor, group: dict[str, Any]) -> None:
+            state = self.state[matrix]
+            if "momentum_buffer" not in state:
+                state["momentum_buffer"] = torch.zeros_like(gradient)
+            mean = state["momentum_buffer"].lerp_(gradient, 1 - group["momentum"])
+            update = gradient.lerp(mean, group["momentum"]) if group["nesterov"] else mean
+            update = _orthogonalized(update, group["ns_coefficients"], group["ns_steps"], group["eps"])
+            matrix.mul_(1 - group["lr"] * group["weight_decay"])
+            matrix.add_(update, alpha=-group["lr"] * 0.2 * max(matrix.shape) ** 0.5)
+
+    return MuonInFp32
+
+
+def _orthogonalized(
+    matrix: Tensor, coefficients: tuple[float, float, float], steps: int, eps: float
+) -> Tensor:
+    """Return the matrix with all its singular values near 1, by Newton-Schulz iterations."""
+    a, b, c = coefficients
+    wide = matrix.T if matrix.shape[0] > matrix.shape[1] else matrix
+    wide = wide / wide.norm().clamp_min(eps)
+    for _ in range(steps):
+        gram = wide @ wide.T
+        wide = torch.addmm(wide, torch.addmm(gram, gram, gram, beta=b, alpha=c), wide, beta=a)
+    return wide.T if matrix.shape[0] > matrix.shape[1] else wide

@@ -17,6 +17,7 @@ import os
 import pickle
 import signal
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
@@ -32,7 +33,7 @@ from squeeze_segnet_ros import models
 from squeeze_segnet_ros.classes import CAMVID
 from squeeze_segnet_ros.data.camvid import joined, load_split
 from squeeze_segnet_ros.data.sampling import CropSampler
-from squeeze_segnet_ros.engine.device import choose_device
+from squeeze_segnet_ros.engine.device import choose_device, computes_bf16
 from squeeze_segnet_ros.errors import ConfigError, DatasetError, WeightsError
 from squeeze_segnet_ros.images.pixels import normalize
 from squeeze_segnet_ros.models import encoder_weights, weights
@@ -41,7 +42,7 @@ from squeeze_segnet_ros.scoring.metrics import scores
 from squeeze_segnet_ros.training import losses
 from squeeze_segnet_ros.training.config import TrainConfig
 from squeeze_segnet_ros.training.distillation import Teacher
-from squeeze_segnet_ros.training.optimizer import make_optimizer
+from squeeze_segnet_ros.training.optimizer import Optimizers, make_optimizer
 from squeeze_segnet_ros.training.run_folder import command_line, git_revision
 
 
@@ -97,6 +98,7 @@ class Trainer:
         self.config = config
         self.output = output
         self.device = device
+        self.dtype = torch.bfloat16 if computes_bf16(device) else torch.float32
         self.seed = seed
         self.step = 0
         self.best = -1.0
@@ -131,13 +133,16 @@ class Trainer:
         if start_from:
             weights.load_into(self.network, self.config.model, start_from)
         self.average = copy.deepcopy(self.network).eval()
-        self.optimizer = make_optimizer(self.network, self.config.optimizer, self.pretrained)
+        self.optimizer = self._make_optimizer()
         if self.rank == 0:
             self.output.mkdir(parents=True, exist_ok=True)
             (self.output / "log.csv").unlink(missing_ok=True)
             for old in self.output.glob("config_from_step_*.yaml"):
                 old.unlink()
             self._record("config.yaml")
+
+    def _make_optimizer(self) -> Optimizers:
+        return make_optimizer(self.network, self.config.optimizer, self.pretrained, self.dtype)
 
     def _record(self, name: str) -> None:
         record = self._plain_config() | {
@@ -170,7 +175,7 @@ class Trainer:
         self.network.load_state_dict(state["network"])
         self.average = copy.deepcopy(self.network).eval()
         self.average.load_state_dict(state["average"])
-        self.optimizer = make_optimizer(self.network, self.config.optimizer, self.pretrained)
+        self.optimizer = self._make_optimizer()
         self.optimizer.load_state_dict(state["optimizer"])
         self.step, self.best = state["step"], state["best"]
         if self.rank == 0:
@@ -214,11 +219,16 @@ class Trainer:
             disable=self.rank != 0,
             mininterval=2 if sys.stderr.isatty() else 60,
         )
+        if self.rank == 0:
+            tqdm.write(f"training {self.config.model} on {self._describe_device()}")
         running = 0.0
+        clock = _Clock(self.step)
         with self._stop_on_signals():
             while self.step < self.config.steps and not self._stop_requested():
                 loss = self._train_step(step_network)
                 self.step += 1
+                if self.rank == 0 and (rate := clock.rate(self.step)):
+                    tqdm.write(f"{rate * self.config.batch_size:.3g} images a second")
                 running = loss if running == 0.0 else 0.95 * running + 0.05 * loss
                 bar.update()
                 bar.set_postfix(loss=f"{running:.3f}", best=f"{self.best:.3f}", refresh=False)
@@ -228,6 +238,15 @@ class Trainer:
         if self.rank == 0:
             self.save_checkpoint()
         return self.step == self.config.steps
+
+    def _describe_device(self) -> str:
+        """Return on what each process computes, and in which type."""
+        precision = "bf16" if self.dtype == torch.bfloat16 else "fp32"
+        if self.device.type == "cuda":
+            where = torch.cuda.get_device_name(self.device)
+        else:
+            where = f"{torch.get_num_threads()} threads of the CPU"
+        return f"{where} in {precision}"
 
     def _train_step(self, network: nn.Module) -> float:
         network.train()
@@ -273,9 +292,9 @@ class Trainer:
         return share if schedule.shape == "linear" else 0.5 - 0.5 * math.cos(math.pi * share)
 
     def _autocast(self) -> AbstractContextManager[Any]:
-        if self.device.type == "cuda" or torch.backends.cpu.get_cpu_capability().startswith("AVX512"):
-            return torch.autocast(self.device.type, torch.bfloat16)
-        return nullcontext()
+        if self.dtype == torch.float32:
+            return nullcontext()
+        return torch.autocast(self.device.type, self.dtype)
 
     def _update_average(self) -> None:
         # Early on, a short memory: the average should not hold on to the random start.
@@ -357,6 +376,22 @@ class Trainer:
         flag = torch.tensor(float(self._interrupted), device=self.device)
         dist.all_reduce(flag)
         return bool(flag)
+
+
+class _Clock:
+    """Tells once how many steps a second a run makes: over ten of them, after two to warm up."""
+
+    def __init__(self, step: int) -> None:
+        self._first = step + 2
+        self._began = 0.0
+
+    def rate(self, step: int) -> float | None:
+        """Return the steps a second when it is time to tell, else None."""
+        if step == self._first:
+            self._began = time.perf_counter()
+        elif step == self._first + 10:
+            return 10 / (time.perf_counter() - self._began)
+        return None
 
 
 def draw_learning_curve(log: Path, picture: Path) -> None:

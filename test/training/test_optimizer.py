@@ -57,6 +57,29 @@ def test_the_order_of_a_kernels_elements_does_not_matter():
         torch.testing.assert_close(one[i].weight, other[i].weight, rtol=0.02, atol=2e-4)
 
 
+@pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
+def test_muon_in_fp32_takes_the_same_steps_and_goes_on_from_the_state_of_bf16(memory_format):
+    in_bf16 = a_network().to(memory_format=memory_format)
+    in_fp32 = copy.deepcopy(in_bf16)
+    one = make_optimizer(in_bf16, MUON, pretrained=())
+    other = make_optimizer(in_fp32, MUON, (), torch.float32)
+    start = copy.deepcopy(in_bf16)
+    for network, optimizer in ((in_bf16, one), (in_fp32, other)):
+        descend(network, optimizer, 3)
+    for before, rounded, exact in zip(start, in_bf16, in_fp32, strict=True):
+        if isinstance(before, nn.BatchNorm2d):
+            continue
+        change, wanted = rounded.weight - before.weight, exact.weight - before.weight
+        assert (change - wanted).norm() < 0.02 * wanted.norm()
+    copy_of_bf16 = copy.deepcopy(in_bf16)
+    other = make_optimizer(copy_of_bf16, MUON, (), torch.float32)
+    other.load_state_dict(copy.deepcopy(one.state_dict()))
+    descend(in_bf16, one, 1)
+    descend(copy_of_bf16, other, 1)
+    for rounded, exact in zip(in_bf16.parameters(), copy_of_bf16.parameters(), strict=True):
+        torch.testing.assert_close(rounded, exact, rtol=0.02, atol=2e-4)
+
+
 def test_groups_have_their_rates_and_decays():
     network = a_network()
     optimizer = make_optimizer(network, MUON, pretrained=("0.weight", "0.bias", "1.weight", "1.bias"))

@@ -106,7 +106,7 @@ def test_a_run_leaves_its_record_and_weights_that_evaluate_takes(config, camvid,
     with (run / "log.csv").open() as file:
         *_, row = csv.DictReader(file)
     assert metadata.figures["camvid/val"]["mean_iou"] == pytest.approx(float(row["mean_iou"]), abs=1e-4)
-    capsys.readouterr()
+    assert "training squeeze_segnet_v11 on" in capsys.readouterr().out
     arguments = ["--model", "squeeze_segnet_v11", "--weights", run / "best.safetensors", "--data", camvid]
     arguments += ["--split", "val", "--output", tmp_path / "scores", "--device", "cpu"]
     assert main(["evaluate", *map(str, arguments)]) == 0
@@ -117,6 +117,24 @@ def test_a_run_leaves_its_record_and_weights_that_evaluate_takes(config, camvid,
     first = (tmp_path / "scores" / "scores.json").read_bytes()
     assert main(["evaluate", *map(str, arguments)]) == 0
     assert (tmp_path / "scores" / "scores.json").read_bytes() == first
+
+
+def test_a_cpu_that_only_emulates_bf16_trains_in_fp32(config, camvid, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: False)
+    config.write_text(yaml.safe_dump(CONFIG | {"optimizer": {"name": "muon"}, "evaluate_every": 13}))
+    seen = set()
+    hook = torch.nn.modules.module.register_module_forward_hook(
+        lambda module, inputs, output: seen.add(output.dtype) if isinstance(output, torch.Tensor) else None
+    )
+    try:
+        assert _train(config, camvid, tmp_path / "run", "--steps", "13") == 0
+    finally:
+        hook.remove()
+    assert seen == {torch.float32}
+    said = capsys.readouterr().out
+    assert "of the CPU in fp32" in said
+    assert "images a second" in said
 
 
 def test_a_resumed_run_ends_where_an_unbroken_one_does(config, camvid, tmp_path):
