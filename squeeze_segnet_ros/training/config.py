@@ -95,6 +95,7 @@ class TrainConfig:
 
     ``data_splits`` are the parts of CamVid that are trained on: train, or train and val for a last run with
     what was chosen before. ``extra_share`` is the share of each batch that comes from ``--extra-data``.
+    ``compile`` has ``torch.compile`` translate the network when a run begins or goes on, which takes minutes.
     """
 
     model: str = "squeeze_segnet"
@@ -105,6 +106,7 @@ class TrainConfig:
     evaluate_every: int = 250
     ema_decay: float = 0.0
     channels_last: bool = True
+    compile: bool = False
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
     loss: LossConfig = field(default_factory=LossConfig)
@@ -116,6 +118,8 @@ class TrainConfig:
             raise ConfigError("steps and evaluate_every must be at least 1 and batch_size at least 2")
         if not self.data_splits or len(set(self.data_splits)) < len(self.data_splits):
             raise ConfigError("data_splits must name at least one split, each once")
+        if self.compile and self.distillation.joints:
+            raise ConfigError("compile is for runs without distillation.joints, which need the modules")
         check(self)
 
     @classmethod

@@ -210,6 +210,8 @@ class Trainer:
     def train(self) -> bool:
         """Train to the last step; False when Ctrl-C or SIGTERM ended it early (after a checkpoint)."""
         step_network: nn.Module = self.network
+        if self.config.compile:
+            self.network.compile()
         if self.world_size > 1:
             step_network = nn.parallel.DistributedDataParallel(self.network)
         bar = tqdm(

@@ -313,6 +313,12 @@ def test_joints_that_do_not_fit_are_said(config, camvid, tmp_path, capsys):
         assert message in capsys.readouterr().err
 
 
+def test_a_compiled_network_has_no_joints():
+    taught = DistillationConfig("squeeze_segnet", features_weight=1.0, joints=("encoder.fire3",))
+    with pytest.raises(ConfigError, match=r"without distillation\.joints"):
+        TrainConfig(compile=True, distillation=taught)
+
+
 def test_the_distances_to_a_teacher_are_those_worked_out_by_hand():
     ours = torch.tensor([0.0, 0.0]).view(1, 2, 1, 1)
     theirs = torch.tensor([math.log(3) * 2, 0.0]).view(1, 2, 1, 1)
