@@ -3,7 +3,7 @@ SHELL := bash
 run = source install/setup.bash && ROS_AUTOMATIC_DISCOVERY_RANGE=LOCALHOST
 export PYTHON BAG CAMVID
 
-.PHONY: setup demo test bench docs lint clean
+.PHONY: setup demo test bench gpu docs lint clean
 setup:
 	@bash underlay/setup.sh
 
@@ -16,6 +16,9 @@ test: setup
 bench: setup
 	@$(run) python3 -m pip install --quiet --disable-pip-version-check -r underlay/peers.txt -c underlay/requirements/python.txt
 	@$(run) python3 -m squeeze_segnet_ros benchmark --output build/bench $(ARGS)
+
+gpu: setup
+	@$(run) python3 -m squeeze_segnet_ros gpu $(ARGS)
 
 docs: setup
 	@$(run) && python3 -m pip install --quiet --disable-pip-version-check -r docs/requirements.txt

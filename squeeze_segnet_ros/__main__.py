@@ -35,7 +35,11 @@ COMMANDS = {
     "export": Command("export", "write a network for other runtimes", "export"),
     "bag": Command("bag", "describe a bag, recover one, or make one from CamVid", "bags"),
     "benchmark": Command("benchmark.command", "compare networks and engines, side by side", folder="test"),
+    "generalization": Command(
+        "benchmark.generalization", "score weights on what they were not trained for", "bags", "test"
+    ),
     "demo": Command("demo.command", "play a bag through the launched node and score it", "bags", "test"),
+    "gpu": Command("benchmark.gpu", "measure and train all that needs a GPU, in its time", "train", "test"),
     "reliability": Command("reliability.command", "measure the node under load and faults", "bags", "test"),
     "render": Command("scenes.render", "render street scenes with exact labels", "scenes", "rosbags"),
 }
