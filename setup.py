@@ -16,6 +16,7 @@ setup(
     packages=[
         *find_packages(here, include=["squeeze_segnet_ros*"]),
         *(f"squeeze_segnet_ros.{name}" for name in config),
+        "squeeze_segnet_ros.msg_definitions",
     ],
-    package_dir={"squeeze_segnet_ros.config": "config"},
+    package_dir={"squeeze_segnet_ros.config": "config", "squeeze_segnet_ros.msg_definitions": "msg"},
 )

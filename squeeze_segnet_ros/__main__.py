@@ -34,6 +34,7 @@ COMMANDS = {
     "evaluate": Command("evaluate", "score a weights file on CamVid", "train"),
     "export": Command("export", "write a network for other runtimes", "export"),
     "bag": Command("bag", "describe a bag, recover one, or make one from CamVid", "bags"),
+    "label": Command("label", "label bags, pictures and films without a graph", "films"),
     "benchmark": Command("benchmark.command", "compare networks and engines, side by side", folder="test"),
     "generalization": Command(
         "benchmark.generalization", "score weights on what they were not trained for", "bags", "test"

@@ -8,25 +8,43 @@ from typing import Any
 
 import cv2
 import numpy as np
-from rosbags.typesys import Stores, get_typestore
+from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 from rosbags.typesys.store import Typestore
 
 from squeeze_segnet_ros.errors import InvalidImageError
 from squeeze_segnet_ros.images.decoding import decode_unchanged, pixels_of
 from squeeze_segnet_ros.images.encodings import raw_values, to_rgb
 from squeeze_segnet_ros.images.sample_bits import SampleBits
+from squeeze_segnet_ros.shipped import shipped
+from squeeze_segnet_ros.topics import LABEL_INFO, STATS
 
 IMAGE = "sensor_msgs/msg/Image"
 COMPRESSED_IMAGE = "sensor_msgs/msg/CompressedImage"
 CAMERA_INFO = "sensor_msgs/msg/CameraInfo"
 IMAGE_TYPES = (IMAGE, COMPRESSED_IMAGE)
+# Fields of vision_msgs, of which there is no wheel.
+_VISION_MSGS = {
+    "vision_msgs/msg/VisionClass": "uint16 class_id\nstring class_name\n",
+    LABEL_INFO.type: "std_msgs/Header header\nvision_msgs/VisionClass[] class_map\nfloat32 threshold\n",
+}
+_STATS_FILE = "SegmentationStats.msg"
 _ONE_CHANNEL = ("mono8", "8UC1", "mono16", "16UC1")
 
 
 @cache
 def typestore() -> Typestore:
     """Return the message definitions; sensor_msgs' are the same in every distribution since Humble."""
-    return get_typestore(Stores.ROS2_HUMBLE)
+    store = get_typestore(Stores.ROS2_HUMBLE)
+    definitions = {**_VISION_MSGS, STATS.type: _stats_definition()}
+    for name, text in definitions.items():
+        store.register(get_types_from_msg(text, name))
+    return store
+
+
+def _stats_definition() -> str:
+    inside = shipped("msg_definitions", _STATS_FILE)
+    # In a clone it lies where ROS's message generator wants it.
+    return (inside if inside.is_file() else shipped("msg", _STATS_FILE)).read_text()
 
 
 def make(name: str, **fields: Any) -> Any:

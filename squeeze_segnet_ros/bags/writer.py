@@ -64,11 +64,20 @@ class BagWriter:
         if kind is not None:
             shutil.rmtree(self.path, ignore_errors=True)
 
-    def write(self, topic: str, type: str, timestamp_ns: int, data: bytes, *, latched: bool = False) -> None:
+    def write(
+        self,
+        topic: str,
+        type: str,
+        timestamp_ns: int,
+        data: bytes,
+        *,
+        latched: bool = False,
+        depth: int = 10,
+    ) -> None:
         """Write a message that is serialized already (CDR).
 
         ``latched`` (first message of a topic only) records that the publisher offers transient local
-        durability, so that players offer it again.
+        durability, and ``depth`` how many it kept, so that players offer it again.
 
         Raises:
             BagError: ``messages.typestore()`` does not define the type.
@@ -76,7 +85,7 @@ class BagWriter:
         if topic not in self._connections:
             try:
                 self._connections[topic] = self._writer.add_connection(
-                    topic, type, typestore=messages.typestore(), offered_qos_profiles=[_qos(latched)]
+                    topic, type, typestore=messages.typestore(), offered_qos_profiles=[_qos(latched, depth)]
                 )
             except TypesysError as error:
                 raise BagError(f"{topic}: the definition of {type} is not known here") from error
@@ -154,11 +163,11 @@ class BagWriter:
         self.write(topic, messages.CAMERA_INFO, stamp_ns, messages.serialize(message))
 
 
-def _qos(latched: bool) -> Qos:
+def _qos(latched: bool, depth: int) -> Qos:
     forever = QosTime(9223372036, 854775807)
     return Qos(
         history=QosHistory.KEEP_LAST,
-        depth=1 if latched else 10,
+        depth=1 if latched else depth,
         reliability=QosReliability.RELIABLE,
         durability=QosDurability.TRANSIENT_LOCAL if latched else QosDurability.VOLATILE,
         deadline=forever,

@@ -6,8 +6,8 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 
+from squeeze_segnet_ros.images.health import CameraHealth, Finding
 from squeeze_segnet_ros.images.sample_bits import SampleBits
-from squeeze_segnet_ros.ros.health import CameraHealth, Finding
 from squeeze_segnet_ros.ros.statistics import RateMeter, StageTimes
 
 MEMORY = 3.0

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
 
+from squeeze_segnet_ros.images.health import Level
 from squeeze_segnet_ros.ros.camera_line import CameraLine
 from squeeze_segnet_ros.ros.frame_queue import Fate
-from squeeze_segnet_ros.ros.health import Level
 from squeeze_segnet_ros.ros.statistics import PERCENTILES
 
 if TYPE_CHECKING:

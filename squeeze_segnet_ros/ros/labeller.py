@@ -17,6 +17,8 @@ from squeeze_segnet_ros.classes import UNLABELLED
 from squeeze_segnet_ros.engine import Request, Segmentation, Segmenter
 from squeeze_segnet_ros.engine.segmenter import MIN_SIZE
 from squeeze_segnet_ros.errors import DeviceLostError, InvalidImageError
+from squeeze_segnet_ros.images.health import Finding
+from squeeze_segnet_ros.images.label_images import class_pixels
 from squeeze_segnet_ros.memory import release_freed_memory
 from squeeze_segnet_ros.msg import SegmentationStats
 from squeeze_segnet_ros.ros import messages as conversions
@@ -24,7 +26,6 @@ from squeeze_segnet_ros.ros.camera_line import CameraFrame, CameraLine
 from squeeze_segnet_ros.ros.complaints import Complaints
 from squeeze_segnet_ros.ros.config import NodeConfig
 from squeeze_segnet_ros.ros.frame_queue import Fate, FrameQueue
-from squeeze_segnet_ros.ros.health import Finding
 from squeeze_segnet_ros.ros.loading import ids_of
 from squeeze_segnet_ros.topics import (
     CAMERA_INFO,
@@ -247,7 +248,7 @@ class Labeller:
         self, job: _Job, result: Segmentation, segmenter: Segmenter, batch_size: int
     ) -> SegmentationStats:
         counts, seconds = job.camera.slot.counts(), job.seconds
-        pixels = conversions.class_pixels(result.labels)
+        pixels = class_pixels(result.labels)
         return SegmentationStats(
             header=job.header,
             camera=job.camera.name,

@@ -18,6 +18,7 @@ from squeeze_segnet_ros.engine.request import Segmentation
 from squeeze_segnet_ros.errors import InvalidImageError
 from squeeze_segnet_ros.images import MAX_PIXELS, decoding
 from squeeze_segnet_ros.images.encodings import ENCODINGS, NO_CAMERA, Pixels, check_size, described
+from squeeze_segnet_ros.images.label_images import png_of
 from squeeze_segnet_ros.images.sample_bits import SampleBits
 
 
@@ -69,10 +70,8 @@ def image_message(header: Header, pixels: np.ndarray, encoding: str) -> Image:
 
 def png_message(header: Header, labels: np.ndarray) -> CompressedImage:
     """Return uint8 (H, W) as a lossless CompressedImage that image_transport can show."""
-    # Label images are long runs of equal bytes: the fastest setting already makes them small.
-    _, data = cv2.imencode(".png", labels, [cv2.IMWRITE_PNG_COMPRESSION, 1])
     message = CompressedImage(header=header, format="mono8; png compressed mono8")
-    _fill(message, data)
+    _fill(message, png_of(labels))
     return message
 
 
@@ -139,12 +138,6 @@ def at_size(result: Segmentation, size: Sequence[int]) -> Segmentation:
 
     confidence = None if result.confidence is None else nearest(result.confidence)
     return replace(result, labels=nearest(result.labels), confidence=confidence)
-
-
-def class_pixels(labels: np.ndarray) -> np.ndarray:
-    """Return how many pixels have each of the 256 label values: int64 (256,)."""
-    # Ten times as fast as numpy.bincount, which first widens every pixel to eight bytes.
-    return cv2.calcHist([labels], [0], None, [256], [0, 256]).ravel().astype(np.int64)
 
 
 def stamp_ns(header: Header) -> int:

@@ -10,10 +10,10 @@ pytest.importorskip("rclpy", reason="needs ROS 2")
 
 from diagnostic_msgs.msg import DiagnosticStatus
 
+from squeeze_segnet_ros.images.health import Finding, Level
 from squeeze_segnet_ros.ros.camera_record import CameraRecord
 from squeeze_segnet_ros.ros.diagnostics import camera_status, network_status
 from squeeze_segnet_ros.ros.frame_queue import Counts
-from squeeze_segnet_ros.ros.health import Finding, Level
 
 
 class RecordThatChanges(CameraRecord):

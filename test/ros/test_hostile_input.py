@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from sensor_msgs.msg import CompressedImage, Image
 
 from squeeze_segnet_ros.errors import InvalidImageError
-from squeeze_segnet_ros.ros.health import CameraHealth
+from squeeze_segnet_ros.images.health import CameraHealth
 from squeeze_segnet_ros.ros.messages import CHANNELS, pixels_of
 
 SIZES = st.one_of(st.integers(0, 80), st.sampled_from([2**16, 2**31, 2**32 - 1]))

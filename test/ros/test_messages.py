@@ -18,6 +18,7 @@ from squeeze_segnet_ros.errors import InvalidImageError
 from squeeze_segnet_ros.images import MAX_PIXELS
 from squeeze_segnet_ros.images.decoding import declared_size, decode
 from squeeze_segnet_ros.images.encodings import CHANNELS, ENCODINGS
+from squeeze_segnet_ros.images.label_images import class_pixels
 
 pytest.importorskip("rclpy", reason="needs ROS 2")
 pytest.importorskip("vision_msgs", reason="needs vision_msgs")
@@ -316,9 +317,7 @@ def test_labels_of_another_size_hold_the_nearest_pixels() -> None:
 
 def test_class_pixels() -> None:
     labels = picture(channels=1)
-    np.testing.assert_array_equal(
-        conversions.class_pixels(labels), np.bincount(labels.ravel(), minlength=256)
-    )
+    np.testing.assert_array_equal(class_pixels(labels), np.bincount(labels.ravel(), minlength=256))
 
 
 def test_stamps_in_nanoseconds() -> None:

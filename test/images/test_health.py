@@ -6,8 +6,8 @@ import cv2
 import numpy as np
 import pytest
 
+from squeeze_segnet_ros.images.health import FROZEN_ERROR, FROZEN_WARN, CameraHealth, Level
 from squeeze_segnet_ros.ros.camera_record import MEMORY, CameraRecord
-from squeeze_segnet_ros.ros.health import FROZEN_ERROR, FROZEN_WARN, CameraHealth, Level
 
 SECOND = 10**9
 NOW = 1_700_000_000 * SECOND

@@ -1,0 +1,188 @@
+"""Label bags, pictures and films without a graph: a label for each frame, as the live node gives it."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from squeeze_segnet_ros.errors import ConfigError, SegmentationError
+from squeeze_segnet_ros.offline.label import SUMMARY, Options, Progress, Run, Task, attempt, frames_of, plan
+from squeeze_segnet_ros.offline.pipeline import BATCH
+from squeeze_segnet_ros.offline.sinks import DEFAULT_OUTPUTS
+
+_PERIOD_S = 60.0
+"""Between two lines about the progress in a log; a terminal's line changes more often."""
+_FAILED = 1
+"""Exit code where an input could not be labelled and others were."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments."""
+    parser.add_argument(
+        "inputs", nargs="+", metavar="input", help="bags, pictures, films, or folders of such"
+    )
+    parser.add_argument("--output", required=True, help="folder for the labels and summary.json")
+    parser.add_argument("--model", default="squeeze_segnet", help="network (default: %(default)s)")
+    parser.add_argument("--weights", help="safetensors file (default: the released ones)")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N (default: %(default)s)")
+    parser.add_argument("--precision", default="auto", help="auto, fp32, bf16 or fp16 (default: %(default)s)")
+    parser.add_argument(
+        "--input-size", type=int, nargs=2, metavar=("HEIGHT", "WIDTH"),
+        help="size at which the network sees the images (default: their own)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--min-confidence", type=float, default=0.0, help="labels below, 0..1, become 255 (default: 0)"
+    )
+    parser.add_argument(
+        "--topics", nargs="+", default=(), metavar="TOPIC", help="cameras (default: all of a bag)"
+    )
+    parser.add_argument(
+        "--outputs", default=",".join(output.name for output in DEFAULT_OUTPUTS),
+        help="topics to write, comma-separated: label, label/compressed, overlay, confidence, stats "
+        "(default: %(default)s)",
+    )  # fmt: skip
+    parser.add_argument("--overlay", action="store_true", help="write <name>_overlay.png for each picture")
+    parser.add_argument("--video", action="store_true", help="write overlay.mp4 for each camera or film")
+    parser.add_argument("--images", action="store_true", help="write a PNG of each frame's labels too")
+    parser.add_argument("--batch", type=int, default=BATCH, help="frames in a batch (default: %(default)s)")
+    again = parser.add_mutually_exclusive_group()
+    again.add_argument("--resume", action="store_true", help="go on where a run before was ended")
+    again.add_argument("--overwrite", action="store_true", help="label again what is there")
+    parser.add_argument(
+        "--dry-run", action="store_true", help="say what would be labelled, how long, how large"
+    )
+    parser.add_argument("--quiet", action="store_true", help="print errors only")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Label everything; the exit code is 1 where an input failed and others did not.
+
+    Raises:
+        SegmentationError: nothing could be labelled.
+    """
+    options = Options(
+        model=arguments.model,
+        weights=arguments.weights,
+        device=arguments.device,
+        precision=arguments.precision,
+        input_size=tuple(arguments.input_size) if arguments.input_size else None,
+        min_confidence=arguments.min_confidence,
+        topics=tuple(arguments.topics),
+        outputs=tuple(name.strip() for name in arguments.outputs.split(",")),
+        overlay=arguments.overlay,
+        video=arguments.video,
+        images=arguments.images,
+        batch=arguments.batch,
+    )
+    work = Run(
+        arguments.output, plan(arguments.inputs), options,
+        resume=arguments.resume, overwrite=arguments.overwrite,
+    )  # fmt: skip
+    if arguments.dry_run:
+        print(foretell(work))
+        return 0
+    if not work.todo:
+        print(f"{work.output}: everything is labelled already")
+        return 0
+    told = Teller(sum(_frames(task, options) for task in work.todo), arguments.quiet)
+    summary = work.label(options.load(), told)
+    told.end()
+    failed = summary["failed"]
+    if failed and len(failed) == len(work.tasks):
+        raise ConfigError(failed[0] if len(failed) == 1 else f"none of {len(failed)} inputs: {failed[0]}")
+    for error in failed:
+        print(f"label: {error}", file=sys.stderr)
+    if not arguments.quiet:
+        print(describe(work.output, summary))
+    return _FAILED if failed else 0
+
+
+def describe(output: Path, summary: dict[str, Any]) -> str:
+    """Return a line about a run that has ended."""
+    counts = f"{summary['frames_labelled']} of {summary['frames_in']} frames labelled"
+    refused = f", {summary['frames_refused']} refused" if summary["frames_refused"] else ""
+    failed = f", {len(summary['failed'])} inputs failed" if summary["failed"] else ""
+    return f"{output}: {counts}{refused}{failed} ({SUMMARY} has the rest)"
+
+
+def foretell(work: Run) -> str:
+    """Return lines about what a run would do; a few frames are labelled for it, and thrown away."""
+    segmenter = work.options.load()
+    lines, frames = [], 0
+    rate = size = 0.0
+    for task in work.todo:
+        try:
+            count, seconds = frames_of(task, work.options)
+        except SegmentationError as error:
+            lines.append(f"{task.name}: cannot be labelled: {error}")
+            continue
+        frames += count
+        length = f", {seconds:.1f} s" if seconds else ""
+        lines.append(f"{task.name}: {count or 'some'} frames{length} of {task.kind}")
+        if count and not rate:
+            rate, size = _try(task, work.options, segmenter)
+    if rate:
+        lines.append(
+            f"{frames} frames, about {frames / rate:.0f} s at {rate:.1f} frames/s on {segmenter.device}, "
+            f"{frames * size / 1e6:.1f} MB"
+        )
+    return "\n".join(lines)
+
+
+def _try(task: Task, options: Options, segmenter: Any) -> tuple[float, float]:
+    """Return frames a second and bytes a frame, of a whole short input or of pictures' first ones."""
+    few = task._replace(paths=task.paths[: 2 * options.batch])
+    with tempfile.TemporaryDirectory() as folder:
+        entry: dict[str, Any] = {}
+        started = time.perf_counter()
+        entry = attempt(few, Path(folder), segmenter, options)
+        seconds = time.perf_counter() - started
+    frames = entry.get("frames_labelled", 0)
+    return (frames / seconds, entry["output_bytes"] / frames) if frames else (0.0, 0.0)
+
+
+def _frames(task: Task, options: Options) -> int:
+    try:
+        return frames_of(task, options)[0]
+    except SegmentationError:  # told when its turn comes
+        return 0
+
+
+class Teller:
+    """Tells the progress of a run: on one line of a terminal, with a line a minute in a log."""
+
+    def __init__(self, total: int, quiet: bool) -> None:
+        self._total, self._quiet = total, quiet
+        self._started = self._told = time.monotonic()
+        self._before, self._name, self._last = 0, "", 0
+        self._terminal = sys.stderr.isatty()
+
+    def __call__(self, progress: Progress) -> None:
+        """Tell, where it is time to."""
+        if progress.name != self._name:
+            self._before, self._name = self._before + self._last, progress.name
+        self._last = progress.done
+        now = time.monotonic()
+        if self._quiet or now - self._told < (0.2 if self._terminal else _PERIOD_S):
+            return
+        self._told = now
+        done = self._before + self._last
+        rate = done / (now - self._started)
+        left = f", {(self._total - done) / rate:.0f} s left" if self._total > done else ""
+        of = f" of {self._total}" if self._total else ""
+        line = f"{done}{of} frames, {rate:.1f} a second{left}: {progress.name}"
+        print(
+            f"\r\x1b[K{line}" if self._terminal else line,
+            end="" if self._terminal else "\n",
+            file=sys.stderr,
+            flush=True,
+        )
+
+    def end(self) -> None:
+        """Leave the terminal's line."""
+        if self._terminal and not self._quiet:
+            print("\r\x1b[K", end="", file=sys.stderr, flush=True)
