@@ -29,11 +29,11 @@ class Command(NamedTuple):
 
 _PROGRAM = "python -m squeeze_segnet_ros"
 COMMANDS = {
-    "train": Command("train", "train a network on CamVid", "train"),
+    "train": Command("train", "train a network on a data set", "train"),
     "average": Command("average", "write the mean of several weights files of one network"),
-    "evaluate": Command("evaluate", "score a weights file on CamVid", "train"),
+    "evaluate": Command("evaluate", "score a network on a data set", "train"),
     "export": Command("export", "write a network for other runtimes", "export"),
-    "bag": Command("bag", "describe a bag, recover one, or make one from CamVid", "bags"),
+    "bag": Command("bag", "describe a bag, recover one, or make one from a data set", "bags"),
     "label": Command("label", "label bags, pictures and films without a graph", "films"),
     "benchmark": Command("benchmark.command", "compare networks and engines, side by side", folder="test"),
     "generalization": Command(

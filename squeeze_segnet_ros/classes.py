@@ -19,6 +19,9 @@ from squeeze_segnet_ros.shipped import shipped
 UNLABELLED = 255
 """Class id of a pixel without a class, as Nav2 and vision_msgs/LabelInfo use it."""
 
+DEFAULT = "camvid"
+"""The class set of data, and of weights, that do not say which."""
+
 
 class LabelClass(NamedTuple):
     """One class of a label set.

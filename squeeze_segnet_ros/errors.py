@@ -35,7 +35,11 @@ class DeviceLostError(DeviceError):
 
 
 class DatasetError(SegmentationError):
-    """A data set folder that is missing or incomplete."""
+    """A data set that is missing, incomplete or not as its description says."""
+
+
+class TrainingError(SegmentationError):
+    """A training that has gone wrong on the way and would learn nothing more."""
 
 
 class BagError(SegmentationError):

@@ -3,8 +3,11 @@
 import itertools
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -39,3 +42,28 @@ def camvid_root() -> Path:
     if not Path(root, "train").is_dir():
         pytest.fail(f"CAMVID_ROOT={root} has no folder train")
     return Path(root)
+
+
+@pytest.fixture
+def images_of() -> Iterator[Callable[[Sequence[Any]], Any]]:
+    """Make checked images of a data set of arrays: pairs of an image and its labels."""
+    from squeeze_segnet_ros import classes
+    from squeeze_segnet_ros.data.loading import Loader, checked
+
+    class Arrays:
+        """What stands in for a data set of files: it reads from a list."""
+
+        label_set = classes.label_set("camvid")
+        description = "arrays"
+
+        def read(self, pair: Any) -> Any:
+            return pair
+
+    with ExitStack() as stack:
+
+        def make(frames: Sequence[Any]) -> Any:
+            sources = [SimpleNamespace(dataset=Arrays(), pair=frame) for frame in frames]
+            loader = stack.enter_context(Loader(sources, 2**22, workers=0))
+            return checked(loader, range(len(frames)), "arrays")
+
+        yield make

@@ -196,6 +196,7 @@ numpy numpy
 cv2 opencv-python-headless
 safetensors safetensors
 rosbags rosbags
+PIL pillow
 yaml pyyaml
 tqdm tqdm
 pytest pytest

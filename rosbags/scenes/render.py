@@ -15,7 +15,7 @@ from scenes.film import Lens, denoise, hazy
 from scenes.renderer import Renderer, Shot, mitsuba
 from squeeze_segnet_ros.bags.writer import BagWriter
 from squeeze_segnet_ros.classes import CAMVID
-from squeeze_segnet_ros.data.camvid_bag import START_NS
+from squeeze_segnet_ros.data.to_bag import START_NS
 from squeeze_segnet_ros.errors import BagError, ConfigError
 
 _SKY = CAMVID.names.index("sky")

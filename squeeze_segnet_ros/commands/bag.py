@@ -1,4 +1,4 @@
-"""Describe a bag, save what is whole of a truncated one, or make one from a CamVid folder."""
+"""Describe a bag, save what is whole of a truncated one, or make one from a data set."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from pathlib import Path
 from squeeze_segnet_ros.bags import messages
 from squeeze_segnet_ros.bags.reader import BagReader, bags_in, is_bag, open_bag, printable
 from squeeze_segnet_ros.bags.writer import BagWriter
-from squeeze_segnet_ros.data import SPLITS
-from squeeze_segnet_ros.data.camvid_bag import write_camvid_bag
+from squeeze_segnet_ros.commands import data_arguments
+from squeeze_segnet_ros.data.to_bag import write_bag
 from squeeze_segnet_ros.errors import BagError, InvalidImageError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the actions ``info``, ``recover`` and ``camvid``."""
+    """Add the actions ``info``, ``recover`` and ``dataset``."""
     actions = parser.add_subparsers(dest="action", required=True, metavar="action")
 
     info = actions.add_parser("info", help="topics, counts, rates and image sizes of a bag")
@@ -27,16 +27,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     recover.add_argument("bag", help="bag folder or .mcap file")
     recover.add_argument("--output", required=True, help="bag folder to create")
 
-    camvid = actions.add_parser("camvid", help="write CamVid frames with their true labels as a bag")
-    camvid.add_argument("--data", required=True, help="CamVid folder with test/, testannot/ and so on")
-    camvid.add_argument("--output", required=True, help="bag folder to create")
-    camvid.add_argument("--split", default="test", choices=SPLITS, help="default: test")
-    camvid.add_argument("--rate", type=float, default=10.0, help="frames per second (default: 10)")
-    camvid.add_argument(
+    dataset = actions.add_parser(
+        "dataset", aliases=["camvid"], help="write a data set's frames with their true labels as a bag"
+    )
+    data_arguments.add_dataset(dataset, default_split="test")
+    dataset.add_argument("--output", required=True, help="bag folder to create")
+    dataset.add_argument("--rate", type=float, default=10.0, help="frames per second (default: 10)")
+    dataset.add_argument(
         "--format", default="png", choices=("png", "jpeg"), help="png is lossless (default: png)"
     )
-    camvid.add_argument("--quality", type=int, default=95, help="of jpeg, 1..100 (default: 95)")
-    camvid.add_argument("--limit", type=int, help="at most so many frames")
+    dataset.add_argument("--quality", type=int, default=95, help="of jpeg, 1..100 (default: 95)")
+    dataset.add_argument("--limit", type=int, help="at most so many frames")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -61,8 +62,8 @@ def run(arguments: argparse.Namespace) -> int:
         raise BagError(f"--quality {arguments.quality} makes no sense: 1 to 100")
     if arguments.limit is not None and arguments.limit < 1:
         raise BagError(f"--limit {arguments.limit} makes no sense: at least 1 frame")
-    frames = write_camvid_bag(
-        arguments.data,
+    frames = write_bag(
+        data_arguments.dataset(arguments),
         arguments.output,
         arguments.split,
         rate_hz=arguments.rate,

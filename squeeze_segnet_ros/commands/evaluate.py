@@ -1,29 +1,31 @@
-"""Score a weights file on a split of CamVid.
+"""Score a network on a split of a data set.
 
-Writes ``scores.json``, ``scores.md`` (a table beside the paper's), ``confusion.png`` and ``frames.jpg`` (the
-best and the worst frames: image, truth, prediction).
+Writes ``scores.json``, ``scores.md``, ``confusion.png`` and ``frames.jpg`` (the best and the worst frames:
+image, truth, prediction).
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import os
 from pathlib import Path
 
-from squeeze_segnet_ros.classes import CAMVID
-from squeeze_segnet_ros.data import SPLITS
-from squeeze_segnet_ros.errors import ConfigError, DatasetError
+from squeeze_segnet_ros.commands import data_arguments
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
-    parser.add_argument("--model", default="squeeze_segnet", help="network [squeeze_segnet]")
-    parser.add_argument("--weights", type=Path, help="weights file [the released one]")
     parser.add_argument(
-        "--data", type=Path, default=os.environ.get("CAMVID_ROOT"), help="CamVid root [CAMVID_ROOT]"
+        "--model", default="squeeze_segnet", help="network, or a card's .yaml [squeeze_segnet]"
     )
-    parser.add_argument("--split", choices=SPLITS, default="val", help="which images [val]")
+    parser.add_argument("--weights", type=Path, help="weights file [the released one]")
+    data_arguments.add_dataset(parser)
+    parser.add_argument(
+        "--remap",
+        help="what classes of the network are in the data, or the other way round, where names differ: "
+        "rider=bicyclist,truck=car, or a YAML file, or the name of one in config/remap",
+    )
+    data_arguments.add_loading(parser)
     parser.add_argument("--device", default="auto", help="cpu, cuda or cuda:N [a GPU if there is one]")
     parser.add_argument("--precision", default="fp32", help="auto, fp32, bf16 or fp16 [fp32]")
     parser.add_argument("--output", type=Path, help="folder for the results [build/evaluate/<model>_<split>]")
@@ -31,22 +33,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run the command."""
-    from squeeze_segnet_ros.data.camvid import load_split
+    from squeeze_segnet_ros.data.loading import Loader, checked, sources_of
     from squeeze_segnet_ros.engine import load
     from squeeze_segnet_ros.scoring.evaluate import evaluate, markdown_table
+    from squeeze_segnet_ros.scoring.remap import read_names, remap
 
-    if args.data is None:
-        raise DatasetError("no data set: give --data or set CAMVID_ROOT to CamVid's root folder")
+    dataset = data_arguments.dataset(args)
+    sources = sources_of(dataset, [args.split])
     segmenter = load(args.model, args.weights, args.device, args.precision)
-    if segmenter.label_set.names != CAMVID.names:
-        raise ConfigError(f"{segmenter.weights} has the classes of {segmenter.label_set.name}, not CamVid's")
-    data = load_split(Path(args.data), args.split)
-    output = args.output or Path("build/evaluate") / f"{args.model}_{args.split}"
-    output.mkdir(parents=True, exist_ok=True)
-    report = evaluate(segmenter, data, output)
-    report["split"] = args.split
+    mapped = remap(segmenter.label_set, dataset.label_set, read_names(args.remap) if args.remap else None)
+    options = data_arguments.loading(args)
+    output = args.output or Path("build/evaluate") / f"{Path(args.model).stem}_{args.split}"
+    with Loader(sources, options.cache_bytes, options.workers) as loader:
+        images = checked(loader, range(len(sources)), f"{dataset.name}/{args.split}", options.skip_broken)
+        if images.broken:
+            print(f"left out {len(images.broken)} files that cannot be read, first {images.broken[0]}")
+        output.mkdir(parents=True, exist_ok=True)
+        report = evaluate(segmenter, images, mapped, output)
+    report |= {"data": dataset.name, "split": args.split}
     (output / "scores.json").write_text(json.dumps(report, indent=2) + "\n")
-    table = markdown_table(report, segmenter.label_set)
+    table = markdown_table(report)
     (output / "scores.md").write_text(table)
     print(table)
     print(f"written to {output}/")

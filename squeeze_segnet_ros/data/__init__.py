@@ -2,3 +2,5 @@
 
 SPLITS = ("train", "val", "test")
 """The parts of CamVid."""
+ENVIRONMENT = "CAMVID_ROOT"
+"""Variable that names the data set where no ``--data`` does."""

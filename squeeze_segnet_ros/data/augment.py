@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from squeeze_segnet_ros.classes import CAMVID, UNLABELLED
+from squeeze_segnet_ros.classes import UNLABELLED
+from squeeze_segnet_ros.data.crops import Crop
 from squeeze_segnet_ros.errors import ConfigError
 
 
@@ -23,7 +25,8 @@ class AugmentConfig:
     cast shadow; ``blur`` and ``noise`` the largest standard deviations in pixels and gray levels.
     ``rare_class_share`` is the share of crops that are laid around a pixel of one of ``rare_classes``;
     ``paste_share`` the share of crops onto which another crop's ``pasted_classes`` are pasted, as ClassMix
-    does (arXiv 2007.07936).
+    does (arXiv 2007.07936). Where no names are given, both are the classes with less than 2 % of the labelled
+    pixels of what is trained on.
     """
 
     crop: tuple[int, int] = (288, 384)
@@ -39,14 +42,11 @@ class AugmentConfig:
     blur: float = 0.0
     noise: float = 0.0
     rare_class_share: float = 0.0
-    rare_classes: tuple[str, ...] = ("pole", "sign", "fence", "pedestrian", "bicyclist")
+    rare_classes: tuple[str, ...] = ()
     paste_share: float = 0.0
-    pasted_classes: tuple[str, ...] = ("pole", "sign", "pedestrian", "bicyclist")
+    pasted_classes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        for name in (*self.rare_classes, *self.pasted_classes):
-            if name not in CAMVID.names:
-                raise ConfigError(f"there is no class '{name}': choose from {', '.join(CAMVID.names)}")
         if not 0 < self.scale[0] <= self.scale[1]:
             raise ConfigError(f"scale is {list(self.scale)}: give the least zoom, above 0, and the largest")
         for key in ("rare_class_share", "paste_share"):
@@ -54,8 +54,42 @@ class AugmentConfig:
                 raise ConfigError(f"{key} is {getattr(self, key)}: it is a share in 0..1")
 
 
-_KEPT_FROM_EDGE = 0.1
-"""How much of half a crop must lie between its edge and a point that it must show."""
+def draw_crop(config: AugmentConfig, generator: torch.Generator, shows: int = -1) -> Crop:
+    """Return a crop of random zoom, angle, side and place; ``shows``: class that it must show, or -1."""
+    zoom, angle, side, y, x, pixel = torch.rand(6, generator=generator).tolist()
+    low, high = map(math.log, config.scale)
+    return Crop(
+        config.crop,
+        math.exp(low + zoom * (high - low)),
+        math.radians((2 * angle - 1) * config.rotation),
+        -1.0 if config.flip and side < 0.5 else 1.0,
+        (y, x),
+        shows,
+        pixel,
+    )
+
+
+def warp(image: Tensor, labels: Tensor, theta: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
+    """Return a crop out of a part of an image.
+
+    Args:
+        image: uint8 (h, w, 3) RGB.
+        labels: uint8 (h, w).
+        theta: float (2, 3), as :class:`~squeeze_segnet_ros.data.crops.Cut` has it.
+        size: height and width of the crop.
+
+    Returns:
+        float (1, 3, H, W) in 0..255 and uint8 (1, H, W); what lies outside the image is black and 255.
+    """
+    grid = F.affine_grid(theta[None], [1, 1, *size], align_corners=False)
+    # 255 - label keeps 0, grid_sample's padding, for what lies outside.
+    flipped = (UNLABELLED - labels.float())[None, None]
+    flipped = F.grid_sample(flipped, grid, mode="nearest", align_corners=False)
+    pixels = image.permute(2, 0, 1)[None].float()
+    return (
+        F.grid_sample(pixels, grid, mode="bilinear", align_corners=False),
+        (UNLABELLED - flipped[:, 0]).to(torch.uint8),
+    )
 
 
 def augment(
@@ -63,25 +97,23 @@ def augment(
     labels: Tensor,
     config: AugmentConfig,
     generator: torch.Generator,
-    points: Tensor | None = None,
+    pasted: Sequence[int] = (),
 ) -> tuple[Tensor, Tensor]:
-    """Return random crops of random zoom, side and light.
+    """Change the light of crops, and paste classes of one onto another.
 
     Args:
-        images: uint8 (N, 3, H, W) RGB.
-        labels: uint8 (N, H, W).
-        config: the ranges of zoom, light and the rest.
+        images: float (N, 3, h, w) RGB in 0..255.
+        labels: uint8 (N, h, w).
+        config: how strongly.
         generator: source of randomness, on the CPU.
-        points: float (N, 2), row and column of a pixel that each crop must show; NaN where any crop will do.
+        pasted: ids of the classes that are pasted.
 
     Returns:
-        float (N, 3, h, w) in 0..255 and uint8 (N, h, w), with (h, w) the crop's size; what lies outside the
-        image is black and 255.
+        the same, changed.
     """
-    images, labels = _crop(images, labels, config, generator, points)
     images = _change_light(images, config, generator)
-    if config.paste_share and len(images) > 1:
-        images, labels = _paste(images, labels, config, generator)
+    if config.paste_share and pasted and len(images) > 1:
+        images, labels = _paste(images, labels, config, generator, pasted)
     return images, labels
 
 
@@ -89,59 +121,19 @@ def _uniform(generator: torch.Generator, n: int, low: float, high: float, device
     return (torch.rand(n, generator=generator) * (high - low) + low).to(device)
 
 
-def _crop(
+def _paste(
     images: Tensor,
     labels: Tensor,
     config: AugmentConfig,
     generator: torch.Generator,
-    points: Tensor | None,
-) -> tuple[Tensor, Tensor]:
-    n, _, height, width = images.shape
-    device = images.device
-    zoom = torch.exp(_uniform(generator, n, math.log(config.scale[0]), math.log(config.scale[1]), device))
-    angle = torch.deg2rad(_uniform(generator, n, -config.rotation, config.rotation, device))
-    side = torch.where(_uniform(generator, n, 0, 1, device) < 0.5, -1.0, 1.0) if config.flip else 1.0
-    # Half the extent of the crop in the image, in pixels; its center may lie where the crop stays inside.
-    half_h, half_w = config.crop[0] / 2 / zoom, config.crop[1] / 2 / zoom
-    free_h, free_w = (height / 2 - half_h).clamp_min(0), (width / 2 - half_w).clamp_min(0)
-    point_y, point_x = (None, None) if points is None else points.to(device).unbind(1)
-    center_y = _center(generator, free_h, half_h, None if point_y is None else point_y + 0.5 - height / 2)
-    center_x = _center(generator, free_w, half_w, None if point_x is None else point_x + 0.5 - width / 2)
-    theta = torch.zeros(n, 2, 3, device=device)
-    theta[:, 0, 0] = side * angle.cos() * half_w / (width / 2)
-    theta[:, 0, 1] = -angle.sin() * half_h / (width / 2)
-    theta[:, 0, 2] = center_x / (width / 2)
-    theta[:, 1, 0] = side * angle.sin() * half_w / (height / 2)
-    theta[:, 1, 1] = angle.cos() * half_h / (height / 2)
-    theta[:, 1, 2] = center_y / (height / 2)
-    grid = F.affine_grid(theta, [n, 1, *config.crop], align_corners=False)
-    images = F.grid_sample(images.float(), grid, mode="bilinear", align_corners=False)
-    # 255 - label keeps 0, grid_sample's padding, for what lies outside.
-    flipped = UNLABELLED - labels[:, None].float()
-    flipped = F.grid_sample(flipped, grid, mode="nearest", align_corners=False)
-    return images, (UNLABELLED - flipped[:, 0]).to(torch.uint8)
-
-
-def _center(generator: torch.Generator, free: Tensor, half: Tensor, point: Tensor | None) -> Tensor:
-    """Return centers of crops along one axis, (N,), from the image's: in -free..free, near ``point``."""
-    low, high = -free, free
-    if point is not None:
-        reach = (1 - _KEPT_FROM_EDGE) * half
-        near = (point - reach).clamp(-free, free), (point + reach).clamp(-free, free)
-        low, high = (torch.where(point.isnan(), a, b) for a, b in zip((low, high), near, strict=True))
-    return low + _uniform(generator, len(free), 0, 1, free.device) * (high - low)
-
-
-def _paste(
-    images: Tensor, labels: Tensor, config: AugmentConfig, generator: torch.Generator
+    pasted: Sequence[int],
 ) -> tuple[Tensor, Tensor]:
     """Paste the pixels of some classes of another crop of the batch onto a share of the crops."""
     n, device = len(images), images.device
     donor = (torch.arange(n) + 1 + torch.randint(n - 1, (), generator=generator)) % n
     receives = (_uniform(generator, n, 0, 1, device) < config.paste_share).view(n, 1, 1)
     donor = donor.to(device)
-    pasted = torch.tensor([CAMVID.names.index(name) for name in config.pasted_classes], device=device)
-    mask = torch.isin(labels[donor], pasted) & receives
+    mask = torch.isin(labels[donor], torch.tensor(pasted, device=device)) & receives
     return torch.where(mask[:, None], images[donor], images), torch.where(mask, labels[donor], labels)
 
 

@@ -18,7 +18,7 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from squeeze_segnet_ros import models
-from squeeze_segnet_ros.classes import CAMVID, LabelClass, LabelSet
+from squeeze_segnet_ros.classes import DEFAULT, LabelClass, LabelSet, label_set
 from squeeze_segnet_ros.errors import WeightsError
 from squeeze_segnet_ros.images.pixels import MEAN, STD
 from squeeze_segnet_ros.shipped import shipped
@@ -39,7 +39,7 @@ class WeightsMetadata:
     """
 
     model: str
-    label_set: LabelSet = CAMVID
+    label_set: LabelSet = field(default_factory=lambda: label_set(DEFAULT))
     command: str = ""
     revision: str = ""
     figures: dict[str, dict[str, float]] = field(default_factory=dict)

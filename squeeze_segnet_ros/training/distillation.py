@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from squeeze_segnet_ros import models
-from squeeze_segnet_ros.classes import CAMVID
+from squeeze_segnet_ros.classes import LabelSet
 from squeeze_segnet_ros.errors import ConfigError
 from squeeze_segnet_ros.models import weights
 from squeeze_segnet_ros.training.config import DistillationConfig
@@ -20,7 +20,9 @@ from squeeze_segnet_ros.training.config import DistillationConfig
 class Teacher:
     """A trained network that sees the student's images, and says how far the student is from it."""
 
-    def __init__(self, config: DistillationConfig, student: nn.Module, device: torch.device) -> None:
+    def __init__(
+        self, config: DistillationConfig, student: nn.Module, label_set: LabelSet, device: torch.device
+    ) -> None:
         """Load the teacher and join it to the student.
 
         Raises:
@@ -29,9 +31,15 @@ class Teacher:
         """
         self.config = config
         self.student = student
-        self.network = models.build(config.teacher, len(CAMVID))
         path = Path(config.weights) if config.weights else weights.released(config.teacher)
-        weights.load_into(self.network, config.teacher, path)
+        tensors, metadata = weights.load(path)
+        if metadata.label_set.names != label_set.names:
+            raise ConfigError(
+                f"distillation: {path} has the classes of {metadata.label_set.name}, the data set "
+                f"those of {label_set.name}: a teacher needs the same"
+            )
+        self.network = models.build(config.teacher, len(label_set))
+        weights.fill(self.network, config.teacher, tensors, metadata, path)
         self.network.eval().requires_grad_(False).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._check_joints(device)
 

@@ -10,28 +10,34 @@ from squeeze_segnet_ros.classes import UNLABELLED
 from squeeze_segnet_ros.training.config import LossConfig
 
 
-def class_weights(labels: Tensor, num_classes: int, config: LossConfig) -> Tensor:
-    """Return each class's weight in the loss, float32 (num_classes,), of training labels uint8 (N, H, W)."""
+def class_weights(pixels: Tensor, config: LossConfig) -> Tensor:
+    """Return the weight of each class in the loss, from training images' pixels of each class.
+
+    Args:
+        pixels: int64 (N, K), labelled pixels of each image and class.
+        config: how they are weighed.
+
+    Returns:
+        float32 (K,).
+    """
     if config.class_weights == "inverse_log":
-        return inverse_log_weights(labels, num_classes)
-    return median_frequency_weights(labels, num_classes, config.class_weight_power)
+        return inverse_log_weights(pixels)
+    return median_frequency_weights(pixels, config.class_weight_power)
 
 
-def median_frequency_weights(labels: Tensor, num_classes: int, power: float = 1.0) -> Tensor:
-    """Balance by median frequency (Eigen and Fergus, as in 1511.00561, section 4).
+def median_frequency_weights(pixels: Tensor, power: float = 1.0) -> Tensor:
+    """Return the weights of median frequency balancing (Eigen and Fergus, as in 1511.00561, section 4).
 
     The frequency of a class is its number of pixels over the number of pixels of the images that show it.
 
     Args:
-        labels: uint8 (N, H, W), 255 is not counted.
-        num_classes: number of classes.
+        pixels: int64 (N, K), labelled pixels of each image and class.
         power: 1 gives the median frequency over each frequency, 0.5 its square root, 0 ones.
 
     Returns:
-        float32 (num_classes,); zero for a class that no image shows.
+        float32 (K,); zero for a class that no image shows.
     """
-    counts = torch.stack([torch.bincount(image.flatten().int(), minlength=256) for image in labels])
-    pixels = counts[:, :num_classes].double()
+    pixels = pixels.double()
     labelled = pixels.sum(1, keepdim=True)
     shown = pixels > 0
     frequency = pixels.sum(0) / (labelled * shown).sum(0)
@@ -40,18 +46,17 @@ def median_frequency_weights(labels: Tensor, num_classes: int, power: float = 1.
     return weights.float()
 
 
-def inverse_log_weights(labels: Tensor, num_classes: int, c: float = 1.02) -> Tensor:
+def inverse_log_weights(pixels: Tensor, c: float = 1.02) -> Tensor:
     """Return ENet's class weights (1606.02147, section 5.2): 1 / ln(c + p), p a class's share of pixels.
 
     Args:
-        labels: uint8 (N, H, W), 255 is not counted.
-        num_classes: number of classes.
+        pixels: int64 (N, K), labelled pixels of each image and class.
         c: bounds the weights, to 1 / ln(c) from above.
 
     Returns:
-        float32 (num_classes,).
+        float32 (K,).
     """
-    counts = torch.bincount(labels.flatten().int(), minlength=256)[:num_classes].double()
+    counts = pixels.sum(0).double()
     return (1 / torch.log(c + counts / counts.sum())).float()
 
 

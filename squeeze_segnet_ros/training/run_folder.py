@@ -1,10 +1,12 @@
-"""Where weights come from: the command and the revision of the code."""
+"""The folder of a run, and where weights come from: the command and the revision of the code."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
 from pathlib import Path
+
+from squeeze_segnet_ros.errors import ConfigError
 
 
 def command_line() -> str:
@@ -21,3 +23,13 @@ def git_revision() -> str:
         return subprocess.run(command, cwd=here, capture_output=True, text=True, timeout=10).stdout.strip()
     except (OSError, subprocess.TimeoutExpired):
         return ""
+
+
+def check_unused(folder: Path) -> None:
+    """Raise ConfigError when a folder holds a run, which a new one would overwrite."""
+    found = [name for name in ("checkpoint.pt", "log.csv") if (folder / name).exists()]
+    if found:
+        raise ConfigError(
+            f"{folder} holds a run ({found[0]}): --resume goes on with it, --output names another folder, "
+            f"--overwrite begins anew"
+        )

@@ -1,4 +1,4 @@
-"""``python -m squeeze_segnet_ros train``: trains a network on CamVid.
+"""``python -m squeeze_segnet_ros train``: trains a network on a data set.
 
 A run's folder holds the resolved configuration (``config.yaml``, with the git revision and the command, and
 ``config_from_step_N.yaml`` where a run was resumed at step N with another one),
@@ -21,7 +21,7 @@ import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 import torch.distributed as dist
@@ -30,18 +30,17 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from squeeze_segnet_ros import models
-from squeeze_segnet_ros.classes import CAMVID
-from squeeze_segnet_ros.data.camvid import joined, load_split
 from squeeze_segnet_ros.data.sampling import CropSampler
 from squeeze_segnet_ros.engine.device import choose_device, computes_bf16
-from squeeze_segnet_ros.errors import ConfigError, DatasetError, WeightsError
+from squeeze_segnet_ros.errors import ConfigError, DatasetError, TrainingError, WeightsError
 from squeeze_segnet_ros.images.pixels import normalize
 from squeeze_segnet_ros.models import encoder_weights, weights
 from squeeze_segnet_ros.scoring.evaluate import count_split
 from squeeze_segnet_ros.scoring.metrics import scores
-from squeeze_segnet_ros.training import losses
+from squeeze_segnet_ros.training import losses, start_weights
 from squeeze_segnet_ros.training.config import TrainConfig
 from squeeze_segnet_ros.training.distillation import Teacher
+from squeeze_segnet_ros.training.images import VALIDATION, TrainingImages
 from squeeze_segnet_ros.training.optimizer import Optimizers, make_optimizer
 from squeeze_segnet_ros.training.run_folder import command_line, git_revision
 
@@ -89,11 +88,10 @@ class Trainer:
     def __init__(
         self,
         config: TrainConfig,
-        data: Path,
+        data: TrainingImages,
         output: Path,
         device: torch.device,
         seed: int = 0,
-        extra_data: Path | None = None,
     ) -> None:
         self.config = config
         self.output = output
@@ -104,22 +102,30 @@ class Trainer:
         self.best = -1.0
         self.rank = dist.get_rank() if dist.is_initialized() else 0
         self.world_size = dist.get_world_size() if dist.is_initialized() else 1
-        self.batch_size, self.extra_size = _share_of_process(config, self.world_size, bool(extra_data))
-        train_data = joined([load_split(data, split) for split in config.data_splits])
-        self.crops = CropSampler(train_data.to(device), config.augment)
+        self.batch_size, self.extra_size = _share_of_process(config, self.world_size, bool(data.extra))
+        self.data = data
+        self.label_set = data.dataset.label_set
+        own_seed = seed * 1000 + self.rank
+        self.crops = CropSampler(
+            data.train.images, self.label_set, config.augment, self.batch_size - self.extra_size,
+            own_seed, device, data.train.pixels,
+        )  # fmt: skip
         self.extra_crops: CropSampler | None = None
-        if extra_data:
-            self.extra_crops = CropSampler(load_split(extra_data, "train").to(device), config.augment)
-        self.val_data = load_split(data, "val")
-        class_weights = losses.class_weights(train_data.labels, len(CAMVID), config.loss)
+        if data.extra:
+            # Another seed: the two would show the same places of their images otherwise.
+            self.extra_crops = CropSampler(
+                data.extra.images, self.label_set, config.augment, self.extra_size,
+                own_seed + 1_000_003, device, data.extra.pixels,
+            )  # fmt: skip
+        pixels = torch.from_numpy(data.train.pixels[:, : len(self.label_set)])
+        class_weights = losses.class_weights(pixels, config.loss)
         self.class_weights = (class_weights / class_weights.mean()).to(device)
         torch.manual_seed(seed)
-        self.generator = torch.Generator().manual_seed(seed * 1000 + self.rank)
-        self.network = models.build(config.model, len(CAMVID)).to(device)
+        self.network = models.build(config.model, len(self.label_set)).to(device)
         if config.channels_last:
             self.network = self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         taught = config.distillation
-        self.teacher = Teacher(taught, self.network, device) if taught.teacher else None
+        self.teacher = Teacher(taught, self.network, self.label_set, device) if taught.teacher else None
         self.pretrained: tuple[str, ...] = ()
         self._interrupted = False
 
@@ -131,7 +137,9 @@ class Trainer:
             if self.rank == 0:
                 print(report)
         if start_from:
-            weights.load_into(self.network, self.config.model, start_from)
+            taken = start_weights.load(self.network, self.config.model, self.label_set, start_from)
+            if self.rank == 0:
+                print(taken)
         self.average = copy.deepcopy(self.network).eval()
         self.optimizer = self._make_optimizer()
         if self.rank == 0:
@@ -167,6 +175,9 @@ class Trainer:
         model = state.get("config", {}).get("model", self.config.model)
         if model != self.config.model:
             raise ConfigError(f"{path} is of a run of {model}, the configuration has {self.config.model}")
+        classes = tuple(state.get("classes", self.label_set.names))
+        if classes != self.label_set.names:
+            raise DatasetError(f"{path} is of a run with the classes {', '.join(classes)}: give its data set")
         if state.get("with_extra_data") and self.config.extra_share and not self.extra_crops:
             raise DatasetError(
                 f"{path} comes from a run with --extra-data: give it again, or set extra_share to 0"
@@ -178,30 +189,30 @@ class Trainer:
         self.optimizer = self._make_optimizer()
         self.optimizer.load_state_dict(state["optimizer"])
         self.step, self.best = state["step"], state["best"]
-        if self.rank == 0:
-            self.generator.set_state(state["generator"].cpu())
-        else:
-            # The checkpoint has rank 0's: with it, all processes would draw the same crops.
-            self.generator.manual_seed((self.seed * 1000 + self.rank) * 1_000_003 + self.step)
         if self.rank == 0 and state.get("config") != self._plain_config():
             name = f"config_from_step_{self.step}.yaml"
             self._record(name)
             print(f"the configuration is not the one of the steps before: recorded in {self.output / name}")
 
     def save_checkpoint(self) -> None:
-        """Write all that :meth:`resume` needs; the file is replaced in one go."""
+        """Write all that :meth:`resume` needs; the file is replaced in one go.
+
+        Raises:
+            TrainingError: the network has values that are not finite; what was saved before stays.
+        """
+        self._check_finite()
         partial = self.output / "checkpoint.pt.partial"
         torch.save(
             {
                 "network": self.network.state_dict(),
                 "average": self.average.state_dict(),
                 "optimizer": self.optimizer.state_dict(),
-                "generator": self.generator.get_state(),
                 "pretrained": list(self.pretrained),
                 "step": self.step,
                 "best": self.best,
                 "config": self._plain_config(),
                 "with_extra_data": self.extra_crops is not None,
+                "classes": list(self.label_set.names),
             },
             partial,
         )
@@ -222,12 +233,13 @@ class Trainer:
             mininterval=2 if sys.stderr.isatty() else 60,
         )
         if self.rank == 0:
-            tqdm.write(f"training {self.config.model} on {self._describe_device()}")
+            print(self._first_words(), flush=True)
         running = 0.0
-        clock = _Clock(self.step)
+        clock, waiting = _Clock(self.step), _Waiting(self.crops, self.extra_crops)
         with self._stop_on_signals():
             while self.step < self.config.steps and not self._stop_requested():
-                loss = self._train_step(step_network)
+                with waiting.step():
+                    loss = self._train_step(step_network)
                 self.step += 1
                 if self.rank == 0 and (rate := clock.rate(self.step)):
                     tqdm.write(f"{rate * self.config.batch_size:.3g} images a second")
@@ -238,8 +250,27 @@ class Trainer:
                     self._evaluate(running)
         bar.close()
         if self.rank == 0:
+            if waiting.steps:
+                print(waiting)
             self.save_checkpoint()
         return self.step == self.config.steps
+
+    def _first_words(self) -> str:
+        config = self.config
+        if self.step >= config.steps:
+            return (
+                f"nothing to do: the run in {self.output} has had its {config.steps} steps; give a larger "
+                f"--steps to go on"
+            )
+        height, width = config.augment.crop
+        processes = f" in {self.world_size} processes" if self.world_size > 1 else ""
+        held = ", images on the GPU" if self.crops.on_gpu else ""
+        return (
+            f"training {config.model} on {self._describe_device()}{processes}, into {self.output}/\n"
+            f"{self.data}{held}\n"
+            f"{config.batch_size} crops of {width}x{height} a step, steps {self.step + 1} to {config.steps}, "
+            f"scores every {config.evaluate_every}"
+        )
 
     def _describe_device(self) -> str:
         """Return on what each process computes, and in which type."""
@@ -252,7 +283,7 @@ class Trainer:
 
     def _train_step(self, network: nn.Module) -> float:
         network.train()
-        images, labels = self._batch()
+        images, labels = self._batch(self.step)
         lr = self.config.optimizer.lr * self._schedule()
         for group in self.optimizer.param_groups:
             group["lr"] = lr * group["lr_factor"]
@@ -263,6 +294,8 @@ class Trainer:
             else:
                 logits = network(images)
         loss = losses.segmentation_loss(logits, labels, self.class_weights, self.config.loss) + distilled
+        if not math.isfinite(loss.item()):
+            self._stop(f"the loss is {loss.item()}")
         self.optimizer.zero_grad()
         loss.backward()
         if self.config.optimizer.clip_norm:
@@ -271,11 +304,10 @@ class Trainer:
         self._update_average()
         return loss.item()
 
-    def _batch(self) -> tuple[Tensor, Tensor]:
+    def _batch(self, step: int) -> tuple[Tensor, Tensor]:
         """Return a batch of this process: normalized float (N, 3, h, w) and labels uint8 (N, h, w)."""
-        parts = [self.crops.draw(self.batch_size - self.extra_size, self.generator)]
-        if self.extra_crops:
-            parts.append(self.extra_crops.draw(self.extra_size, self.generator))
+        samplers = [self.crops, self.extra_crops] if self.extra_crops else [self.crops]
+        parts = [sampler.draw(step) for sampler in samplers]
         images = normalize(torch.cat([p[0] for p in parts]))
         if self.config.channels_last:
             images = images.contiguous(memory_format=torch.channels_last)
@@ -313,7 +345,11 @@ class Trainer:
     def _evaluate(self, loss: float) -> None:
         """Score the averaged network on the validation split, log, and keep the best (rank 0 only)."""
         if self.rank == 0:
-            result = scores(count_split(self.average, self.val_data, self.device, self._autocast()))
+            assert self.data.val
+            counts = count_split(
+                self.average, self.data.val, len(self.label_set), self.device, self._autocast()
+            )
+            result = scores(counts)
             row = {
                 "step": self.step,
                 "loss": loss,
@@ -324,10 +360,10 @@ class Trainer:
             tqdm.write("  ".join(f"{key} {value:.4g}" for key, value in row.items()))
             self._log(row)
             is_best = result.mean_iou > self.best
-            trained_on_val = "val" in self.config.data_splits
+            trained_on_val = VALIDATION in self.config.data_splits
             # Scores on what was trained on are no figures, and choose nothing.
             rounded = {key: round(value, 4) for key, value in row.items() if key not in ("step", "loss")}
-            figures = {} if trained_on_val else {"camvid/val": rounded}
+            figures = {} if trained_on_val else {f"{self.data.dataset.name}/{VALIDATION}": rounded}
             self._save_weights("last.safetensors", figures)
             if is_best and not trained_on_val:
                 self._save_weights("best.safetensors", figures)
@@ -337,11 +373,27 @@ class Trainer:
             dist.barrier()
 
     def _save_weights(self, name: str, figures: dict[str, dict[str, float]]) -> None:
-        trained_on = tuple(f"camvid/{split}" for split in self.config.data_splits)
+        trained_on = tuple(f"{self.data.dataset.name}/{split}" for split in self.config.data_splits)
         metadata = weights.WeightsMetadata(
-            self.config.model, CAMVID, command_line(), git_revision(), figures, trained_on
+            self.config.model, self.label_set, command_line(), git_revision(), figures, trained_on
         )
         weights.save(self.output / name, self.average, metadata)
+
+    def _check_finite(self) -> None:
+        for name, tensor in self.network.state_dict().items():
+            if not bool(tensor.isfinite().all()):
+                self._stop(f"'{name}' of the network has values that are not finite")
+
+    def _stop(self, reason: str) -> NoReturn:
+        """Raise TrainingError: what a network that is not finite learns, or saves, is worth nothing."""
+        samplers = [self.crops, self.extra_crops] if self.extra_crops else [self.crops]
+        files = [s.images.name(index) for s in samplers for index, _ in s.plan(self.step)]
+        checkpoint = self.output / "checkpoint.pt"
+        have = f"{checkpoint} is from before" if checkpoint.is_file() else "there is no checkpoint yet"
+        raise TrainingError(
+            f"step {self.step + 1}: {reason} after the batch of {', '.join(files)}; {have}: a lower "
+            f"optimizer.lr, a longer warm-up or clip_norm may help"
+        )
 
     def _log(self, row: dict[str, float]) -> None:
         path = self.output / "log.csv"
@@ -394,6 +446,30 @@ class _Clock:
         elif step == self._first + 10:
             return 10 / (time.perf_counter() - self._began)
         return None
+
+
+class _Waiting:
+    """The share of the steps' time in which they waited for images."""
+
+    def __init__(self, *samplers: CropSampler | None) -> None:
+        self._samplers = [sampler for sampler in samplers if sampler]
+        self._seconds = 0.0
+        self.steps = 0
+
+    @contextmanager
+    def step(self) -> Iterator[None]:
+        """Count what happens within as a step."""
+        start = time.perf_counter()
+        yield
+        self._seconds += time.perf_counter() - start
+        self.steps += 1
+
+    def __str__(self) -> str:
+        waited = sum(sampler.waited for sampler in self._samplers)
+        return (
+            f"{self.steps} steps of {self._seconds / self.steps:.3g} s; "
+            f"{waited / self._seconds:.1%} of that was spent waiting for images"
+        )
 
 
 def draw_learning_curve(log: Path, picture: Path) -> None:

@@ -15,12 +15,15 @@ from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, W
 
 from squeeze_segnet_ros import __main__ as command_line
 from squeeze_segnet_ros.bags import BagReader, BagWriter, messages, open_bag
-from squeeze_segnet_ros.data.camvid_bag import (
+from squeeze_segnet_ros.data.dataset import open_dataset
+from squeeze_segnet_ros.data.to_bag import (
     CAMERA_INFO_TOPIC,
     FRAME_ID,
     IMAGE_TOPIC,
     TRUTH_TOPIC,
-    write_camvid_bag,
+)
+from squeeze_segnet_ros.data.to_bag import (
+    write_bag as write_dataset_bag,
 )
 from squeeze_segnet_ros.errors import BagError, DatasetError, InvalidImageError
 
@@ -376,7 +379,9 @@ def truths(bag: BagReader) -> list[np.ndarray]:
 
 def test_camvid_frames_and_labels_become_a_bag(camvid: Path, tmp_path: Path) -> None:
     seen: list[tuple[int, int]] = []
-    count = write_camvid_bag(camvid, tmp_path / "bag", rate_hz=20, progress=lambda *step: seen.append(step))
+    count = write_dataset_bag(
+        open_dataset(camvid), tmp_path / "bag", rate_hz=20, progress=lambda *step: seen.append(step)
+    )
     assert count == 3
     assert seen == [(1, 3), (2, 3), (3, 3)]
     with open_bag(tmp_path / "bag") as bag:
@@ -393,11 +398,11 @@ def test_camvid_frames_and_labels_become_a_bag(camvid: Path, tmp_path: Path) -> 
 
 def test_camvid_folder_that_is_not_complete(camvid: Path, tmp_path: Path) -> None:
     (camvid / "testannot" / "frame_1.png").unlink()
-    with pytest.raises(DatasetError, match=r"frame_1\.png is missing"):
-        write_camvid_bag(camvid, tmp_path / "bag")
+    with pytest.raises(DatasetError, match=r"test: the image .*frame_1\.webp has no labels"):
+        write_dataset_bag(open_dataset(camvid), tmp_path / "bag")
     assert not (tmp_path / "bag").exists()
-    with pytest.raises(DatasetError, match=r"no folder .*val"):
-        write_camvid_bag(camvid, tmp_path / "bag", "val")
+    with pytest.raises(DatasetError, match="no split 'val'"):
+        write_dataset_bag(open_dataset(camvid), tmp_path / "bag", "val")
 
 
 # -- command line ---------------------------------------------------------------------------------------

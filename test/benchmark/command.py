@@ -10,7 +10,7 @@ import argparse
 import os
 from pathlib import Path
 
-from squeeze_segnet_ros.data import SPLITS
+from squeeze_segnet_ros.data import ENVIRONMENT
 
 ENGINE_CASES = ["480x360x1", "480x360x2", "480x360x4", "480x360x8", "960x720x1", "1920x1080x1"]
 """Width, height and batch that the engines are compared on."""
@@ -38,10 +38,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seconds", type=float, default=10, help="time for each case of the engines [10]")
     parser.add_argument("--weights", type=Path, help="weights of the engines' network [the released ones]")
     parser.add_argument(
-        "--data", type=Path, default=os.environ.get("CAMVID_ROOT"),
-        help="CamVid root, to compare our labels with those in fp32 [CAMVID_ROOT; none, no comparison]",
+        "--data", default=os.environ.get(ENVIRONMENT),
+        help=f"data set, to compare our labels with those in fp32 [{ENVIRONMENT}; none, no comparison]",
     )  # fmt: skip
-    parser.add_argument("--split", choices=SPLITS, default="val", help="which of CamVid's images [val]")
+    parser.add_argument("--split", default="val", help="which of its images [val]")
     parser.add_argument(
         "--output", type=Path, default=Path("build/bench"), help="folder for the results [build/bench]"
     )

@@ -31,7 +31,7 @@ from benchmark import peers
 from benchmark.floor import measured_rates, work
 from squeeze_segnet_ros import models
 from squeeze_segnet_ros.classes import CAMVID
-from squeeze_segnet_ros.data.camvid import load_split
+from squeeze_segnet_ros.data.dataset import open_dataset
 from squeeze_segnet_ros.engine.device import PRECISIONS, choose_device, choose_precision, without_tf32
 from squeeze_segnet_ros.engine.fold import fold_batch_norm
 from squeeze_segnet_ros.engine.segmenter import MIN_SIZE
@@ -88,7 +88,8 @@ def compare_engines(args: argparse.Namespace) -> None:
     engines = tuple(engine for engine in available if not engine.name.startswith(tuple(args.without)))
     if not engines:
         raise ConfigError("--without leaves no engine to compare")
-    data = None if args.data is None else load_split(Path(args.data), args.split)
+    dataset = open_dataset(args.data) if args.data else None
+    pairs = dataset.pairs(args.split) if dataset else ()
     path = weights.released(REFERENCE) if args.weights is None else args.weights
     ours = engines[0].name.removeprefix("ours ")
     rates = measured_rates(device, PRECISIONS[ours]) if ours in PRECISIONS else None
@@ -104,10 +105,10 @@ def compare_engines(args: argparse.Namespace) -> None:
                 measurements += peers.floors(case, measured[0], rates, PRECISIONS[ours])
     machine = _machine(device) | {"model": REFERENCE, "threads": torch.get_num_threads()}
     agreed = None
-    if data is not None:
+    if dataset is not None:
         precision = choose_precision("auto", device)
-        images = f"{len(data)} images of CamVid {args.split}"
-        agreed = peers.agreement(REFERENCE, path, str(device), precision, data, images)
+        images = f"{len(pairs)} images of {dataset.name} {args.split}"
+        agreed = peers.agreement(REFERENCE, path, str(device), precision, map(dataset.read, pairs), images)
     print(peers.report(measurements, machine, args.output, agreed))
 
 

@@ -13,7 +13,7 @@ import json
 import os
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
@@ -27,7 +27,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from benchmark.floor import Rates, work
-from squeeze_segnet_ros.data.camvid import LabelledImages
+from squeeze_segnet_ros.data.dataset import Labelled
 from squeeze_segnet_ros.engine import load
 from squeeze_segnet_ros.engine.device import PRECISIONS, choose_device
 from squeeze_segnet_ros.engine.export import LabelsNetwork, labels_network, write_onnx
@@ -253,20 +253,21 @@ MAX_CLASS_AVERAGE_CHANGE = 0.002
 
 
 def agreement(
-    model: str, weights: Path, device: str, precision: str, data: LabelledImages, images: str
+    model: str, weights: Path, device: str, precision: str, data: Iterable[Labelled], images: str
 ) -> Agreement:
     """Compare the labels of ``data`` in ``precision`` with those in fp32; ``images`` says which they are."""
     exact, rounded = (load(model, weights, device, each) for each in ("fp32", precision))
     classes = len(exact.label_set)
     counts = np.zeros((2, classes, classes + 1), np.int64)
-    same = 0
-    for image, truth in zip(data.images.permute(0, 2, 3, 1), data.labels, strict=True):
-        labels = [segmenter(image.contiguous().numpy()) for segmenter in (exact, rounded)]
+    same = pixels = 0
+    for image, truth in data:
+        labels = [segmenter(image) for segmenter in (exact, rounded)]
         same += int((labels[0] == labels[1]).sum())
+        pixels += truth.size
         for count, each in zip(counts, labels, strict=True):
-            count += confusion_matrix(each, truth.numpy(), classes)
+            count += confusion_matrix(each, truth, classes)
     average = [scores(count).class_average_accuracy for count in counts]
-    return Agreement(precision, images, same / data.labels.numel(), average[1], average[0])
+    return Agreement(precision, images, same / pixels, average[1], average[0])
 
 
 def missing(engine: Engine) -> str:

@@ -10,7 +10,7 @@ import squeeze_segnet_ros as ssr
 from benchmark import peers
 from squeeze_segnet_ros import models
 from squeeze_segnet_ros.__main__ import main
-from squeeze_segnet_ros.data.camvid import LabelledImages
+from squeeze_segnet_ros.data.dataset import Labelled
 from squeeze_segnet_ros.models import weights
 
 
@@ -70,7 +70,10 @@ def test_agreement_counts_labels_and_scores_them(weights_file):
     truth = torch.from_numpy(exact).clone()
     truth[0] = 255
     truth[1, :10] = (truth[1, :10] + 1) % 11
-    data = LabelledImages(("a", "b"), images, truth)
+    data = [
+        Labelled(image, labels)
+        for image, labels in zip(images.permute(0, 2, 3, 1).contiguous().numpy(), truth.numpy(), strict=True)
+    ]
     mine = peers.agreement("squeeze_segnet", weights_file, "cpu", "fp32", data, "2 images")
     assert mine.same_labels == 1 and mine.class_average == mine.class_average_fp32
     kept = exact[1, 10:]

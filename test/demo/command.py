@@ -27,7 +27,8 @@ import numpy as np
 from squeeze_segnet_ros.bags import messages, open_bag
 from squeeze_segnet_ros.classes import CAMVID
 from squeeze_segnet_ros.data import SPLITS
-from squeeze_segnet_ros.data.camvid_bag import write_camvid_bag
+from squeeze_segnet_ros.data.dataset import open_dataset
+from squeeze_segnet_ros.data.to_bag import write_bag
 from squeeze_segnet_ros.errors import ConfigError, SegmentationError
 from squeeze_segnet_ros.ros.launching import BagPlan, plan_bag, use_own_graph
 from squeeze_segnet_ros.scoring.metrics import confusion_matrix, scores
@@ -510,7 +511,7 @@ def run(parsed: argparse.Namespace) -> int:
             return play_and_compare(parsed.bag or sample_bag(), parsed.output, network, parsed.rate)
         with tempfile.TemporaryDirectory(prefix="demo_") as folder:
             bag = Path(folder, f"camvid_{parsed.split}")
-            count = write_camvid_bag(parsed.camvid, bag, parsed.split, limit=parsed.limit)
+            count = write_bag(open_dataset(parsed.camvid), bag, parsed.split, limit=parsed.limit)
             print(f"{count} frames of {parsed.camvid}, {parsed.split}")
             return play_and_compare(bag, parsed.output, network, parsed.rate)
     except LaunchFailed as error:

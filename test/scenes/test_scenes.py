@@ -23,7 +23,7 @@ from scenes.street import Street
 from scenes.vehicles import BODIES, vehicle
 from squeeze_segnet_ros.bags import messages, open_bag
 from squeeze_segnet_ros.classes import CAMVID, UNLABELLED
-from squeeze_segnet_ros.data.camvid_bag import CAMERA_INFO_TOPIC, FRAME_ID, IMAGE_TOPIC, TRUTH_TOPIC
+from squeeze_segnet_ros.data.to_bag import CAMERA_INFO_TOPIC, FRAME_ID, IMAGE_TOPIC, TRUTH_TOPIC
 
 SAMPLE_BAG = Path(__file__).parents[2] / "rosbags" / "street_camvid"
 MAX_BYTES = 8 * 10**6

@@ -15,15 +15,22 @@ from squeeze_segnet_ros.training.losses import (
 )
 
 
+def pixels_of(labels, classes):
+    """Pixels of each class in each image: int64 (N, K)."""
+    return torch.stack([torch.bincount(image.flatten().int(), minlength=256) for image in labels])[
+        :, :classes
+    ]
+
+
 def test_median_frequency_counts_only_images_that_show_the_class():
     labels = torch.zeros(2, 1, 10, dtype=torch.uint8)
     labels[0, 0, :2] = 1  # class 1: 2 of 10 pixels of one image; class 0: 18 of 20 of two
     labels[1, 0, :5] = 255  # void leaves class 0 with 8 + 5 of 15 labelled pixels
-    weights = median_frequency_weights(labels, 3)
+    weights = median_frequency_weights(pixels_of(labels, 3))
     frequency = torch.tensor([13 / 15, 2 / 10])
     assert weights[:2].tolist() == pytest.approx((frequency.median() / frequency).tolist())
     assert weights[2] == 0
-    root = median_frequency_weights(labels, 3, power=0.5)
+    root = median_frequency_weights(pixels_of(labels, 3), power=0.5)
     assert root.tolist() == pytest.approx(weights.sqrt().tolist())
 
 
@@ -31,9 +38,9 @@ def test_inverse_log_weights_are_those_of_enet():
     labels = torch.zeros(2, 1, 10, dtype=torch.uint8)
     labels[0, 0, :2] = 1
     labels[1, 0, :5] = 255
-    weights = inverse_log_weights(labels, 3)
+    weights = inverse_log_weights(pixels_of(labels, 3))
     assert weights.tolist() == pytest.approx([1 / math.log(1.02 + p) for p in (13 / 15, 2 / 15, 0)])
-    chosen = class_weights(labels, 3, LossConfig(class_weights="inverse_log"))
+    chosen = class_weights(pixels_of(labels, 3), LossConfig(class_weights="inverse_log"))
     assert torch.equal(chosen, weights)
 
 

@@ -18,15 +18,17 @@ import yaml
 
 from squeeze_segnet_ros import models
 from squeeze_segnet_ros.__main__ import main
-from squeeze_segnet_ros.classes import CAMVID, UNLABELLED
-from squeeze_segnet_ros.data.augment import AugmentConfig, augment
-from squeeze_segnet_ros.data.camvid import LabelledImages, load_split
+from squeeze_segnet_ros.classes import UNLABELLED, label_set
+from squeeze_segnet_ros.data.augment import AugmentConfig, augment, draw_crop, warp
+from squeeze_segnet_ros.data.crops import Crop, cut
+from squeeze_segnet_ros.data.dataset import Labelled
 from squeeze_segnet_ros.data.sampling import CropSampler
-from squeeze_segnet_ros.errors import ConfigError, DatasetError
+from squeeze_segnet_ros.errors import ConfigError
 from squeeze_segnet_ros.models import weights
 from squeeze_segnet_ros.training.config import DistillationConfig, TrainConfig
 from squeeze_segnet_ros.training.distillation import Teacher, divergence, feature_distance
 
+CAMVID = label_set("camvid")
 CONFIG = {
     "model": "squeeze_segnet_v11",
     "steps": 4,
@@ -75,21 +77,6 @@ def config(tmp_path):
 def _train(config, camvid, output, *more):
     arguments = ["--config", config, "--data", camvid, "--output", output, "--device", "cpu", *more]
     return main(["train", *map(str, arguments)])
-
-
-def test_load_split_reads_png_and_webp_and_makes_void_unlabelled(camvid):
-    data = load_split(camvid, "train")
-    assert data.names == ("0", "1", "2")
-    assert data.images.shape == (3, 3, 60, 80)
-    assert set(data.labels.unique().tolist()) == {0, 3, 8, UNLABELLED}
-
-
-def test_load_split_says_what_is_missing(camvid, tmp_path):
-    with pytest.raises(DatasetError, match=r"no folder .*nowhere"):
-        load_split(tmp_path / "nowhere", "train")
-    (camvid / "trainannot" / "1.png").unlink()
-    with pytest.raises(DatasetError, match=r"trainannot.*1\.png is missing"):
-        load_split(camvid, "train")
 
 
 def test_a_run_leaves_its_record_and_weights_that_evaluate_takes(config, camvid, tmp_path, capsys):
@@ -279,12 +266,12 @@ def test_a_network_learns_from_a_teacher(config, camvid, tmp_path):
     teacher = models.build("squeeze_segnet").eval()
     weights.load_into(teacher, "squeeze_segnet", tmp_path / "teacher.safetensors")
     images = torch.randn(1, 3, 64, 96)
-    taught = Teacher(TrainConfig.from_yaml(config).distillation, network, torch.device("cpu"))
+    taught = Teacher(TrainConfig.from_yaml(config).distillation, network, CAMVID, torch.device("cpu"))
     logits, loss = taught.teach(network.eval(), images)
     assert torch.equal(logits, network(images))
     # A network that is its own teacher has nothing to learn.
     own = DistillationConfig(weights=str(tmp_path / "teacher.safetensors"), teacher="squeeze_segnet")
-    _, nothing = Teacher(own, teacher, torch.device("cpu")).teach(teacher, images)
+    _, nothing = Teacher(own, teacher, CAMVID, torch.device("cpu")).teach(teacher, images)
     assert loss > 0.1
     assert nothing.item() == pytest.approx(0, abs=1e-5)
 
@@ -367,7 +354,6 @@ for _ in range(6):
         ({"optimizer": {"name": "lion"}}, "optimizer: name is 'lion': choose one of sgd, adam, adamw, muon"),
         ({"loss": {"hardest_share": 0}}, "loss: hardest_share is 0.0: it is a share above 0"),
         ({"loss": {"class_weights": "equal"}}, "choose one of median_frequency, inverse_log"),
-        ({"augment": {"rare_classes": ["lamp"]}}, "augment: there is no class 'lamp': choose from sky"),
         ({"augment": {"rare_classes": [1]}}, "augment.rare_classes: found 1: expected a text"),
         ({"optimizer": {"lr": float("nan")}}, "optimizer: lr is nan: expected a finite number"),
         ({"optimizer": "sgd"}, "optimizer: found 'sgd': expected keys and values"),
@@ -395,8 +381,12 @@ def test_a_file_that_nests_without_end_is_one_line(config):
         (["--steps", "0"], "steps and evaluate_every must be at least 1"),
         (["--device", "gpu"], "unknown device 'gpu'"),
         (["--device", "cuda:99"], "device 'cuda:99' does not exist"),
-        (["--resume", "--start-from", "x.safetensors"], "--start-from begin a run"),
+        (["--resume", "--start-from", "x.safetensors"], "--start-from and --overwrite begin a run"),
         (["--resume"], "start without --resume"),
+        (["--resume", "--overwrite"], "--overwrite begin a run"),
+        (["--cache", "much"], "--cache 'much': give a size like 8GB"),
+        (["--cache", "900TB"], "of memory are free; give less"),
+        (["--workers", "-1"], "--workers is -1: give 0"),
     ],
 )
 def test_wrong_arguments_are_one_line_and_exit_code_2(config, camvid, tmp_path, capsys, arguments, message):
@@ -432,24 +422,66 @@ def test_the_configurations_that_come_with_the_package_are_valid(request):
         assert TrainConfig.from_yaml(path).model in models.names()
 
 
-def test_augmentation_moves_image_and_labels_together():
-    labels = (
-        torch.randint(0, 11, (4, 12, 16), dtype=torch.uint8).repeat_interleave(8, 1).repeat_interleave(8, 2)
-    )
-    images = labels[:, None].expand(-1, 3, -1, -1) * 20
-    generator = torch.Generator().manual_seed(0)
+def _crop(image, labels, crop):
+    """Return the crop of an image (H, W, 3) and its labels: float (3, h, w), uint8 (h, w)."""
+    parts = map(torch.from_numpy, cut(Labelled(image, labels), crop))
+    pixels, ids = warp(*parts, crop.size)
+    return pixels[0], ids[0]
+
+
+def test_a_crop_moves_image_and_labels_together():
+    labels = np.random.default_rng(0).integers(0, 11, (12, 16), np.uint8).repeat(8, 0).repeat(8, 1)
+    image = np.repeat(labels[:, :, None] * 20, 3, 2)
     config = AugmentConfig(crop=(64, 64), scale=(1.0, 1.0), rotation=5.0)
-    moved, moved_labels = augment(images, labels, config, generator)
-    assert moved.shape == (4, 3, 64, 64)
-    inside = moved_labels != UNLABELLED
-    agree = (moved[:, 0] / 20).round()[inside] == moved_labels[inside]
-    # Pixels between two squares are mixtures.
-    assert agree.float().mean() > 0.75
+    for seed in range(4):
+        crop = draw_crop(config, torch.Generator().manual_seed(seed))
+        moved, moved_labels = _crop(image, labels, crop)
+        assert moved.shape == (3, 64, 64)
+        inside = moved_labels != UNLABELLED
+        agree = (moved[0] / 20).round()[inside] == moved_labels[inside]
+        # Pixels between two squares are mixtures.
+        assert agree.float().mean() > 0.75
+
+
+def test_a_crop_of_the_whole_image_is_the_image_and_its_mirror():
+    image = np.random.default_rng(0).integers(0, 256, (40, 56, 3), np.uint8)
+    labels = image[:, :, 0] % 11
+    for side, way in ((1.0, slice(None)), (-1.0, slice(None, None, -1))):
+        moved, moved_labels = _crop(image, labels, Crop((40, 56), 1.0, side=side))
+        np.testing.assert_allclose(moved.permute(1, 2, 0), image[:, way], atol=0.05)
+        np.testing.assert_array_equal(moved_labels, labels[:, way])
+
+
+def test_what_lies_outside_of_the_image_is_black_and_void():
+    image, labels = np.full((32, 32, 3), 200, np.uint8), np.zeros((32, 32), np.uint8)
+    moved, moved_labels = _crop(image, labels, Crop((64, 48), 1.0))
+    assert (moved_labels[16:48, 8:40] == 0).all()
+    assert int((moved_labels == UNLABELLED).sum()) == 64 * 48 - 32 * 32
+    assert moved[:, moved_labels == UNLABELLED].max() < 0.01
+
+
+def test_the_part_that_is_cut_out_gives_the_same_crop_as_the_whole_image():
+    image = np.random.default_rng(1).integers(0, 256, (90, 120, 3), np.uint8)
+    labels = image[:, :, 0] % 11
+    crop = Crop((32, 40), 1.3, math.radians(7), -1.0, (0.9, 0.4))
+    part = cut(Labelled(image, labels), crop)
+    assert part.labels.size < labels.size / 4
+    _, moved_labels = _crop(image, labels, crop)
+    # By hand: where the middle of each pixel of the crop lies in the whole image.
+    y, x = np.mgrid[:32, :40]
+    x, y = (x + 0.5 - 20) * crop.side / 1.3, (y + 0.5 - 16) / 1.3
+    cos, sin = math.cos(crop.angle), math.sin(crop.angle)
+    free_y, free_x = 45 - 16 / 1.3, 60 - 20 / 1.3
+    row = 45 - free_y + 2 * 0.9 * free_y + sin * x + cos * y
+    column = 60 - free_x + 2 * 0.4 * free_x + cos * x - sin * y
+    np.testing.assert_array_equal(
+        moved_labels, labels[np.floor(row).astype(int), np.floor(column).astype(int)]
+    )
 
 
 def test_augmentation_is_repeatable_by_its_generator():
-    images = torch.randint(0, 255, (2, 3, 64, 64), dtype=torch.uint8)
-    labels = torch.zeros(2, 64, 64, dtype=torch.uint8)
+    images = torch.randint(0, 255, (2, 3, 32, 32)).float()
+    labels = torch.zeros(2, 32, 32, dtype=torch.uint8)
     config = AugmentConfig(crop=(32, 32), brightness=0.3, noise=3.0, blur=1.0, shade=0.5, gamma=0.2)
     first, second = (augment(images, labels, config, torch.Generator().manual_seed(7))[0] for _ in range(2))
     assert torch.equal(first, second)
@@ -458,49 +490,86 @@ def test_augmentation_is_repeatable_by_its_generator():
 POLE, CAR, PEDESTRIAN = (CAMVID.names.index(name) for name in ("pole", "car", "pedestrian"))
 
 
-def _dots(n, size, classes):
-    """Return roads, each with one pixel of one of the classes; the image is 20 times the label."""
-    labels = torch.full((n, *size), CAMVID.names.index("road"), dtype=torch.uint8)
-    generator = torch.Generator().manual_seed(3)
-    for i in range(n):
-        row, column = (int(torch.randint(length, (), generator=generator)) for length in size)
-        labels[i, row, column] = classes[i % len(classes)]
-    images = (20 * labels)[:, None].expand(-1, 3, -1, -1).contiguous()
-    return LabelledImages(tuple(map(str, range(n))), images, labels)
+@pytest.fixture
+def dots(images_of):
+    """Make images of roads, each with one pixel of one of some classes; the image is 20 times the label."""
+
+    def make(n, size, classes):
+        generator = np.random.default_rng(3)
+        frames = []
+        for i in range(n):
+            labels = np.full(size, CAMVID.names.index("road"), np.uint8)
+            row, column = (int(generator.integers(length)) for length in size)
+            labels[row, column] = classes[i % len(classes)]
+            frames.append(Labelled(np.repeat(20 * labels[:, :, None], 3, 2), labels))
+        return images_of(frames)
+
+    return make
 
 
-def test_a_share_of_the_crops_shows_a_rare_class():
-    data = _dots(30, (96, 128), [POLE, PEDESTRIAN, CAR])
-    config = AugmentConfig(crop=(24, 32), scale=(1.0, 1.0), rotation=4.0, rare_class_share=1.0)
-    _, labels = CropSampler(data, config).draw(64, torch.Generator().manual_seed(0))
+def _drawn(images, config, n, step=0, seed=0):
+    return CropSampler(images, CAMVID, config, n, seed, torch.device("cpu")).draw(step)
+
+
+def test_a_share_of_the_crops_shows_a_rare_class(dots):
+    data = dots(30, (96, 128), [POLE, PEDESTRIAN, CAR])
+    rare = {"rare_classes": ("pole", "pedestrian", "sign")}
+    config = AugmentConfig(crop=(24, 32), scale=(1.0, 1.0), rotation=4.0, rare_class_share=1.0, **rare)
+    _, labels = _drawn(data, config, 64)
     pole, person, car = ((labels == k).flatten(1).any(1) for k in (POLE, PEDESTRIAN, CAR))
     # A rotated pixel may fall between the crop's.
     assert (pole | person).float().mean() > 0.9
     assert 0.3 < pole.float().mean() < 0.7  # both classes alike
     assert not car.any()
-    half = AugmentConfig(crop=(24, 32), scale=(1.0, 1.0), rare_class_share=0.5)
-    _, labels = CropSampler(data, half).draw(64, torch.Generator().manual_seed(0))
+    half = AugmentConfig(crop=(24, 32), scale=(1.0, 1.0), rare_class_share=0.5, **rare)
+    _, labels = _drawn(data, half, 64)
     assert 0.3 < torch.isin(labels, torch.tensor([POLE, PEDESTRIAN])).flatten(1).any(1).float().mean() < 0.75
 
 
-def test_where_no_rare_class_occurs_any_crop_will_do():
-    data = _dots(3, (96, 128), [CAR])
+def test_rare_classes_are_those_with_few_pixels_where_none_are_named(dots):
+    data = dots(4, (96, 128), [CAR])
     config = AugmentConfig(crop=(24, 32), rare_class_share=1.0)
-    images, labels = CropSampler(data, config).draw(2, torch.Generator().manual_seed(0))
+    sampler = CropSampler(data, CAMVID, config, 2, 0, torch.device("cpu"))
+    assert [k for k, _ in sampler.rare] == [CAR]
+    assert sampler.pasted == (CAR,)
+
+
+def test_where_no_rare_class_occurs_any_crop_will_do(dots):
+    data = dots(3, (96, 128), [CAR])
+    config = AugmentConfig(crop=(24, 32), rare_class_share=1.0, rare_classes=("pole",))
+    images, labels = _drawn(data, config, 2)
     assert images.shape == (2, 3, 24, 32)
     assert labels.shape == (2, 24, 32)
 
 
+def test_a_class_that_the_data_lacks_cannot_be_rare(dots):
+    config = AugmentConfig(crop=(24, 32), rare_classes=("lamp",))
+    with pytest.raises(
+        ConfigError, match="rare_classes: there is no class 'lamp' in camvid: choose from sky"
+    ):
+        _drawn(dots(1, (48, 48), [CAR]), config, 2)
+
+
 def test_rare_objects_are_pasted_onto_other_crops_with_their_pixels():
-    data = _dots(4, (16, 16), [CAR])
-    data.labels[0, 2:6, 3:5] = PEDESTRIAN
-    data.images[0, :, 2:6, 3:5] = 20 * PEDESTRIAN
-    config = AugmentConfig(crop=(16, 16), scale=(1.0, 1.0), flip=False, paste_share=1.0)
-    images, labels = augment(data.images, data.labels, config, torch.Generator().manual_seed(0))
+    labels = torch.full((4, 16, 16), CAR, dtype=torch.uint8)
+    labels[0, 2:6, 3:5] = PEDESTRIAN
+    images = 20.0 * labels[:, None].expand(-1, 3, -1, -1)
+    config = AugmentConfig(crop=(16, 16), paste_share=1.0)
+    pasted, pasted_labels = augment(images, labels, config, torch.Generator().manual_seed(0), (PEDESTRIAN,))
     # Every crop gets what one other one has: the person stays with the giver and is given once.
-    shows = (labels == PEDESTRIAN).flatten(1).sum(1)
+    shows = (pasted_labels == PEDESTRIAN).flatten(1).sum(1)
     assert sorted(shows.tolist()) == [0, 0, 8, 8]
-    torch.testing.assert_close(images[:, 0], 20 * labels.float(), atol=0.5, rtol=0)
+    torch.testing.assert_close(pasted[:, 0], 20 * pasted_labels.float(), atol=0.5, rtol=0)
     (receiver,) = (i for i in range(1, 4) if shows[i])
-    others = labels[receiver] != PEDESTRIAN
-    assert torch.equal(labels[receiver][others], data.labels[receiver][others])
+    others = pasted_labels[receiver] != PEDESTRIAN
+    assert torch.equal(pasted_labels[receiver][others], labels[receiver][others])
+
+
+def test_every_image_comes_once_before_any_comes_again(dots):
+    sampler = CropSampler(
+        dots(10, (48, 48), [CAR]), CAMVID, AugmentConfig(crop=(8, 8)), 4, 0, torch.device("cpu")
+    )
+    order = [index for step in range(5) for index, _ in sampler.plan(step)]
+    assert sorted(order[:10]) == sorted(order[10:]) == list(range(10))
+    assert order[:10] != order[10:]
+    assert [index for index, _ in sampler.plan(3)] == order[12:16]  # whatever was asked before
