@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
@@ -26,9 +25,9 @@ from tqdm import tqdm
 
 from squeeze_segnet_ros.bags.messages import decode_image
 from squeeze_segnet_ros.bags.reader import open_bag
-from squeeze_segnet_ros.classes import CAMVID
-from squeeze_segnet_ros.data.camvid import load_split
-from squeeze_segnet_ros.data.camvid_bag import IMAGE_TOPIC, TRUTH_TOPIC
+from squeeze_segnet_ros.data import ENVIRONMENT
+from squeeze_segnet_ros.data.dataset import Dataset, given, open_dataset
+from squeeze_segnet_ros.data.to_bag import IMAGE_TOPIC, TRUTH_TOPIC
 from squeeze_segnet_ros.engine import Segmenter, load
 from squeeze_segnet_ros.errors import ConfigError, DatasetError
 from squeeze_segnet_ros.models import weights
@@ -60,9 +59,7 @@ CHANGES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.add_argument("weights", type=Path, nargs="+", help="weights files to compare")
-    parser.add_argument(
-        "--data", type=Path, default=os.environ.get("CAMVID_ROOT"), help="CamVid root [CAMVID_ROOT]"
-    )
+    parser.add_argument("--data", help=f"CamVid root [{ENVIRONMENT}]")
     parser.add_argument("--streets", type=Path, help="other towns, laid out like CamVid [none]")
     parser.add_argument(
         "--towns", nargs="+", default=TOWNS, metavar="WORD", help=f"held out of --streets [{' '.join(TOWNS)}]"
@@ -78,15 +75,14 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         SegmentationError: data, bag or weights cannot be read.
     """
-    if args.data is None:
-        raise DatasetError("no data set: give --data or set CAMVID_ROOT to CamVid's root folder")
-    parts = _parts(args)
+    data = given(args.data)
+    parts = _parts(args, data)
     found = {}
     print(" | ".join(["weights", *parts, "score"]))
     for path in args.weights:
         segmenter = load(weights.load(path)[1].model, path, args.device)
-        if segmenter.label_set.names != CAMVID.names:
-            raise ConfigError(f"{path} has the classes of {segmenter.label_set.name}, not CamVid's")
+        if segmenter.label_set.names != data.label_set.names:
+            raise ConfigError(f"{path} has the classes of {segmenter.label_set.name}, not {data.name}'s")
         figures = {name: _mean_iou(segmenter, part) for name, part in parts.items()}
         figures["score"] = sum(figures.values()) / len(figures)
         found[str(path)] = figures
@@ -97,25 +93,22 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _parts(args: argparse.Namespace) -> dict[str, list[Frames]]:
+def _parts(args: argparse.Namespace, data: Dataset) -> dict[str, list[Frames]]:
     """Return the parts of the score, each as groups of frames that are counted together."""
-    val = _frames(args.data, "val")
+    val = _frames(data, "val")
     parts = {"val": [val], "changed": [list(_changed(val[::4], change)) for change in CHANGES.values()]}
     if args.streets:
-        parts["streets"] = [_frames(args.streets, "train", args.towns)]
+        parts["streets"] = [_frames(open_dataset(args.streets), "train", args.towns)]
     parts["drive"] = [_drive(args.drive)[::5]]
     return parts
 
 
-def _frames(root: Path, split: str, words: Iterable[str] = ("",)) -> Frames:
-    data = load_split(root, split)
-    frames = [
-        (image.permute(1, 2, 0).numpy(), labels.numpy())
-        for name, image, labels in zip(data.names, data.images, data.labels, strict=True)
-        if any(word in name for word in words)
+def _frames(data: Dataset, split: str, words: Iterable[str] = ("",)) -> Frames:
+    frames: Frames = [
+        data.read(pair) for pair in data.pairs(split) if any(word in pair.name for word in words)
     ]
     if not frames:
-        raise DatasetError(f"no image of {root / split} has one of {', '.join(words)} in its name")
+        raise DatasetError(f"no image of {data.root / split} has one of {', '.join(words)} in its name")
     return frames
 
 
@@ -140,8 +133,9 @@ def _mean_iou(segmenter: Segmenter, groups: list[Frames]) -> float:
     """Return the mean IoU over each group, averaged."""
     found = []
     for frames in groups:
-        counts = np.zeros((len(CAMVID), len(CAMVID) + 1), np.int64)
+        classes = len(segmenter.label_set)
+        counts = np.zeros((classes, classes + 1), np.int64)
         for image, labels in tqdm(frames, leave=False, unit="image", disable=None):
-            counts += confusion_matrix(segmenter(image), labels, len(CAMVID))
+            counts += confusion_matrix(segmenter(image), labels, classes)
         found.append(scores(counts).mean_iou)
     return float(np.mean(found))

@@ -23,6 +23,7 @@ from pathlib import Path
 import torch
 import yaml
 
+from squeeze_segnet_ros.data import ENVIRONMENT
 from squeeze_segnet_ros.engine.device import choose_device
 from squeeze_segnet_ros.errors import ConfigError, DatasetError
 
@@ -56,12 +57,10 @@ class Outcome:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.add_argument("--minutes", type=float, default=25, help="for all together [25]")
-    parser.add_argument(
-        "--data", type=Path, default=os.environ.get("CAMVID_ROOT"), help="CamVid root [CAMVID_ROOT]"
-    )
+    parser.add_argument("--data", default=os.environ.get(ENVIRONMENT), help=f"data set [{ENVIRONMENT}]")
     parser.add_argument("--encoder-weights", type=Path, help="ImageNet weights to start the training from")
     parser.add_argument("--start-from", type=Path, help="weights file to start the training from instead")
-    parser.add_argument("--extra-data", type=Path, help="folder laid out like CamVid to mix in")
+    parser.add_argument("--extra-data", help="data set to mix in")
     parser.add_argument("--output", type=Path, default=Path("build/gpu"), help="folder [build/gpu]")
     parser.add_argument(
         "--only", nargs="+", metavar="JOB", help="some jobs: tests, engines, networks, node, train"
@@ -80,7 +79,7 @@ def run(args: argparse.Namespace) -> int:
     """
     device = choose_device(args.device)
     if args.data is None:
-        raise DatasetError("no data set: give --data or set CAMVID_ROOT to CamVid's root folder")
+        raise DatasetError(f"no data set: give --data or set {ENVIRONMENT} to CamVid's root folder")
     if args.encoder_weights and args.start_from:
         raise ConfigError("--encoder-weights and --start-from: a training starts from one of them")
     if not CONFIG.is_file():

@@ -10,7 +10,8 @@ import torch
 from benchmark.generalization import CHANGES
 from squeeze_segnet_ros import models
 from squeeze_segnet_ros.__main__ import main
-from squeeze_segnet_ros.data.camvid_bag import write_camvid_bag
+from squeeze_segnet_ros.data.dataset import open_dataset
+from squeeze_segnet_ros.data.to_bag import write_bag
 from squeeze_segnet_ros.models import weights
 
 
@@ -38,7 +39,7 @@ def weights_file(tmp_path):
 
 
 def test_the_score_is_the_mean_of_its_parts(camvid, weights_file, tmp_path, capsys):
-    write_camvid_bag(camvid, tmp_path / "drive", "val")
+    write_bag(open_dataset(camvid), tmp_path / "drive", "val")
     common = ["--data", camvid, "--drive", tmp_path / "drive", "--device", "cpu"]
     arguments = [
         "generalization",
