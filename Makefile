@@ -14,7 +14,6 @@ test: setup
 	@$(run) python3 -m pytest test $(ARGS)
 
 bench: setup
-	@$(run) python3 -m pip install --quiet --disable-pip-version-check -r underlay/peers.txt -c underlay/requirements/python.txt
 	@$(run) python3 -m squeeze_segnet_ros benchmark --output build/bench $(ARGS)
 
 gpu: setup

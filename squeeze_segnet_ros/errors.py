@@ -48,3 +48,8 @@ class BagError(SegmentationError):
 
 class ConfigError(SegmentationError, ValueError):
     """A configuration file or value that is not valid."""
+
+
+def one_line(error: BaseException) -> str:
+    """Return what an exception says as one line; its name where it says nothing."""
+    return " ".join(str(error).split()) or type(error).__name__

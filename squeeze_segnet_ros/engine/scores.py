@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -19,10 +19,12 @@ class Scores:
     Attributes:
         planes: (K, ...), one contiguous plane for each class, in the pixel order of the network.
         assemble: brings the pixels of a tensor (..., *planes.shape[1:]) into image order, (..., N, H, W).
+        ids: uint8 (256,), the label of each plane's number; None where they are the same.
     """
 
     planes: Tensor
     assemble: Callable[[Tensor], Tensor]
+    ids: Tensor | None = None
 
     @classmethod
     def of_logits(cls, logits: Tensor) -> Scores:
@@ -34,6 +36,13 @@ class Scores:
         logits = self.assemble(self.planes).movedim(0, 1)  # (N, K, h, w)
         return self if tuple(logits.shape[2:]) == size else Scores.of_logits(resize(logits, size))
 
+    def joined(self, joining: Joining) -> Scores:
+        """Return logits whose softmax is the sum of those of the classes that are joined."""
+        planes = [
+            torch.stack([self.planes[i].float() for i in members]).logsumexp(0) for members in joining.members
+        ]
+        return Scores(torch.stack(planes), self.assemble, joining.ids)
+
     def decide(self, with_confidence: bool, min_confidence: float = 0.0) -> tuple[Tensor, Tensor | None]:
         """Return labels uint8 (N, H, W), and if asked the probability of each times 255, uint8 (N, H, W).
 
@@ -41,6 +50,8 @@ class Scores:
         0..1, become 255; so do those of pixels with a score that is not a number, whose confidence is 0.
         """
         labels, best = first_maximum(self.planes)
+        if self.ids is not None:
+            labels = self.ids[labels.int()]
         confidence = None
         if with_confidence or min_confidence > 0:
             probability = _probability_of_the_best(self.planes, best)
@@ -50,6 +61,34 @@ class Scores:
             if min_confidence > 0:
                 labels = labels.masked_fill_(probability < min_confidence, UNLABELLED)
         return self.assemble(labels), confidence
+
+
+@dataclass(frozen=True)
+class Joining:
+    """Which classes of a network become one label.
+
+    Attributes:
+        members: the classes of each label that has some.
+        ids: uint8 (256,), those labels; 255, unlabelled, behind them and for what leads nowhere.
+        of_class: uint8 (256,), the label of each of the network's classes, 255 behind them.
+    """
+
+    members: tuple[tuple[int, ...], ...]
+    ids: Tensor
+    of_class: Tensor
+
+    @classmethod
+    def of(cls, targets: Sequence[int | None], device: torch.device) -> Joining:
+        """Take the label of each class, None for unlabelled; the tensors are on ``device``."""
+        by_label: dict[int, list[int]] = {}
+        for i, target in enumerate(targets):
+            by_label.setdefault(UNLABELLED if target is None else target, []).append(i)
+        # In the order of the labels, so that of equal scores the first label wins.
+        labels = sorted(by_label)
+        ids, of_class = (torch.full((UNLABELLED + 1,), UNLABELLED, dtype=torch.uint8) for _ in range(2))
+        ids[: len(labels)] = torch.tensor(labels, dtype=torch.uint8)
+        of_class[: len(targets)] = torch.tensor([UNLABELLED if t is None else t for t in targets])
+        return cls(tuple(tuple(by_label[label]) for label in labels), ids.to(device), of_class.to(device))
 
 
 @dataclass(frozen=True)

@@ -14,12 +14,13 @@ import torch
 from torch import Tensor
 
 from squeeze_segnet_ros.classes import LabelClass
-from squeeze_segnet_ros.engine.loading import Loaded, load_network
+from squeeze_segnet_ros.engine.loading import Loaded, load_card, load_network
 from squeeze_segnet_ros.engine.request import LABELS, Request, Segmentation
 from squeeze_segnet_ros.engine.scores import Labels, Scores
 from squeeze_segnet_ros.errors import ConfigError, DeviceError, InvalidImageError
 from squeeze_segnet_ros.images.encodings import CHANNELS
 from squeeze_segnet_ros.images.pixels import blend, resize
+from squeeze_segnet_ros.models.card import is_card
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -46,19 +47,28 @@ def load(
     """Load a network for inference.
 
     Args:
-        model: a name out of ``models.names()``.
-        weights: a safetensors file; None takes the released weights of the network.
-        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
-        precision: ``auto``, ``fp32``, ``bf16`` or ``fp16``. With fp32 on a GPU, PyTorch's TF32, which rounds
-            to 10 bits, is switched off for convolutions of the whole process.
-        input_size: height and width in pixels at which the network sees the images; None for their own.
+        model: a name out of ``models.names()``, or the path of a card, which ends in ``.yaml``.
+        weights: a safetensors file; None takes the released weights of the network. A card names its own.
+        device: ``auto``, ``cpu``, ``cuda``, ``cuda:N``, or ``openvino`` for the .onnx of a card.
+        precision: ``auto``, ``fp32``, ``bf16`` or ``fp16``; files of other runtimes have their own. With fp32
+            on a GPU, PyTorch's TF32, which rounds to 10 bits, is switched off for convolutions of the whole
+            process.
+        input_size: height and width in pixels at which the network sees the images; None for their own, or
+            for a card's ``size``.
 
     Raises:
         UnknownModelError, WeightsError, DeviceError, ConfigError: see the message.
     """
     size = _checked_size(input_size)
-    path = None if weights is None else Path(weights)
-    return Segmenter(load_network(str(model), path, str(device), precision), size)
+    name, path = str(model), None if weights is None else Path(weights)
+    if not is_card(name):
+        return Segmenter(load_network(name, path, str(device), precision), size)
+    if path is not None:
+        raise ConfigError(f"weights is {path}, but the card {name} names its own file: leave weights out")
+    loaded = load_card(Path(name).expanduser(), str(device), precision)
+    if size is not None and not loaded.any_size:
+        raise ConfigError(f"input_size is {size}, but the card {name} has a size of its own: leave it out")
+    return Segmenter(loaded, size)
 
 
 @dataclass(frozen=True)
@@ -88,7 +98,7 @@ class Segmenter:
         self.weights_sha256 = loaded.sha256
         self.label_set = loaded.label_set
         self.backend = loaded.backend
-        self.device = str(loaded.backend.device)
+        self.device = loaded.device
         self.precision = loaded.backend.precision
         self.input_size = input_size
         self._palette = torch.from_numpy(self.label_set.palette).to(loaded.backend.device)  # (256, 3)
@@ -103,6 +113,11 @@ class Segmenter:
     def classes(self) -> tuple[LabelClass, ...]:
         """The classes in the order of their ids."""
         return self.label_set.classes
+
+    @property
+    def gives_scores(self) -> bool:
+        """Whether the network gives scores, from which a confidence follows, or labels alone."""
+        return self.backend.gives_scores
 
     @overload
     def __call__(self, images: Picture) -> np.ndarray: ...
@@ -179,7 +194,7 @@ class Segmenter:
         Raises:
             ConfigError: something is asked for that the network does not give.
         """
-        if not self.backend.gives_scores and (ask.confidence or ask.min_confidence):
+        if not self.gives_scores and (ask.confidence or ask.min_confidence):
             asked = "a confidence image" if ask.confidence else f"min_confidence {ask.min_confidence}"
             raise ConfigError(
                 f"{self.model} gives labels without scores: {asked} takes a network that gives logits or "
@@ -188,7 +203,7 @@ class Segmenter:
         ask.overlay_weight(len(self.label_set))
         if ask.confidence is not None:
             return ask
-        return dataclasses.replace(ask, confidence=self.backend.gives_scores)
+        return dataclasses.replace(ask, confidence=self.gives_scores)
 
     def _segment_group(self, group: _Group, ask: Request) -> list[Segmentation]:
         """Run one pass over images of one size; over half of them and then the rest where memory is short."""

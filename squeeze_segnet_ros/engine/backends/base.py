@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Sequence
-from typing import Protocol
+from pathlib import Path
+from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor
 
 from squeeze_segnet_ros.engine.scores import Labels, Scores
+from squeeze_segnet_ros.errors import ConfigError
 
 Results = Sequence["Tensor | None"]
 Function = Callable[..., Results]
@@ -24,6 +26,39 @@ class Network(Protocol):
 
     def __call__(self, rgb: Tensor, /) -> Scores | Labels:
         """Return what the network says about images."""
+
+
+class TensorKind(NamedTuple):
+    """What a file says of a tensor: its name, its lengths, None where any will do, and its type."""
+
+    name: str
+    shape: tuple[int | None, ...]
+    dtype: str
+
+    def __str__(self) -> str:
+        lengths = ", ".join("any" if length is None else str(length) for length in self.shape)
+        return f"'{self.name}' {self.dtype} ({lengths})"
+
+
+class Runtime(ABC):
+    """A network's file, open in the library that runs it: one tensor in, one out.
+
+    Attributes:
+        input, output: what the file says of them.
+        device: where the tensors are.
+        name: what stats call the device.
+        precision: what it computes in.
+    """
+
+    input: TensorKind
+    output: TensorKind
+    device: torch.device
+    name: str
+    precision: str
+
+    @abstractmethod
+    def __call__(self, x: Tensor) -> Tensor:
+        """Return the output for an input that is contiguous and of the file's type."""
 
 
 class Backend(ABC):
@@ -65,3 +100,32 @@ class Backend(ABC):
     def free_memory(self) -> bool:
         """Give up what is kept between passes; return whether that may make room on the device."""
         return False
+
+
+def only_input(inputs: Sequence[TensorKind], file: Path) -> TensorKind:
+    """Return the input of a file that has one, the image.
+
+    Raises:
+        ConfigError: it has none, or more.
+    """
+    if len(inputs) != 1:
+        shown = ", ".join(map(str, inputs)) or "none"
+        raise ConfigError(f"{file} has {len(inputs)} inputs ({shown}): expected one, the image")
+    return inputs[0]
+
+
+def chosen_output(outputs: Sequence[TensorKind], name: str | None, file: Path) -> int:
+    """Return the number of the output of that name, or of the only one.
+
+    Raises:
+        ConfigError: there is none of that name, or without a name more than one.
+    """
+    shown = ", ".join(map(str, outputs)) or "none"
+    names = [output.name for output in outputs]
+    if name is None and len(outputs) == 1:
+        return 0
+    if name is None:
+        raise ConfigError(f"{file} has {len(outputs)} outputs ({shown}): name one in the card, output.name")
+    if name not in names:
+        raise ConfigError(f"{file} has no output '{name}': it has {shown}")
+    return names.index(name)
