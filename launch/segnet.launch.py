@@ -43,7 +43,9 @@ ARGUMENTS = (
         default_value="",
         description=f"Image topics, as /a,/b ({AS_IN_FILE}, or those of the bag).",
     ),
-    DeclareLaunchArgument("model", default_value="", description=f"Name of the network ({AS_IN_FILE})."),
+    DeclareLaunchArgument(
+        "model", default_value="", description=f"Name of the network, or path of a card ({AS_IN_FILE})."
+    ),
     DeclareLaunchArgument("weights", default_value="", description=f"A safetensors file ({AS_IN_FILE})."),
     DeclareLaunchArgument(
         "device", default_value="", description=f"auto, cpu, cuda or cuda:N ({AS_IN_FILE})."

@@ -80,11 +80,17 @@ class NodeConfig:
         "raw reads Image; compressed reads CompressedImage (jpeg, png) on <camera>/compressed.",
         choices=("raw", "compressed"),
     )
-    model: str = _parameter("squeeze_segnet", "Name of the network.", change=Change.SWITCH)
+    model: str = _parameter(
+        "squeeze_segnet",
+        "Name of the network, or path of the card (.yaml) of one from outside.",
+        change=Change.SWITCH,
+    )
     weights: str = _parameter(
         "", "Path of a safetensors file; empty takes the network's released weights.", change=Change.SWITCH
     )
-    device: str = _parameter("auto", "Compute device: auto, cpu, cuda or cuda:N.")
+    device: str = _parameter(
+        "auto", "Compute device: auto, cpu, cuda, cuda:N, or openvino for the .onnx of a card."
+    )
     precision: str = _parameter(
         "auto", "Number format of the network.", choices=("auto", "fp32", "bf16", "fp16")
     )

@@ -103,13 +103,15 @@ class Labeller:
         """Work with these from the next batch on. May be called from any thread.
 
         Raises:
-            ConfigError: ``shown_classes`` names a class that the network does not know; nothing has changed.
+            ConfigError: ``shown_classes`` names a class that the network does not know, or there is a
+                ``min_confidence`` for one that gives no scores; nothing has changed.
         """
         ask = Request(
             overlay_alpha=config.overlay.alpha,
             min_confidence=config.min_confidence,
             shown_classes=ids_of(config.shown_classes, segmenter.classes),
         )
+        segmenter.check(ask)
         self._tools = _Tools(segmenter, config, ask)
 
     def start(self, thread_name: str) -> None:
@@ -212,6 +214,11 @@ class Labeller:
 
     def _segment(self, jobs: list[_Job], tools: _Tools) -> list[Segmentation]:
         confidence, overlay = jobs[0].kind
+        if confidence and not tools.segmenter.gives_scores:
+            confidence = False
+            note = f"no confidence image: {tools.segmenter.model} gives labels without scores"
+            for job in jobs:
+                self._tell_once(job.camera, note)
         ask = replace(tools.ask, confidence=confidence, overlay=overlay)
         return tools.segmenter.segment(
             [job.pixels for job in jobs], ask, encodings=[job.encoding for job in jobs]

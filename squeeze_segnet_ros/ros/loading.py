@@ -70,7 +70,8 @@ def _ready(config: NodeConfig, device: str, load: Callable[..., Segmenter]) -> S
     segmenter = load(config.model, config.weights or None, device, config.precision, config.network_size)
     ids_of(config.shown_classes, segmenter.classes)
     # The first pass allocates and tunes; no frame should wait for that.
-    segmenter.segment(np.zeros((*(config.network_size or _USUAL_SIZE), 3), np.uint8), Request(overlay=True))
+    ask = Request(overlay=True, min_confidence=config.min_confidence)
+    segmenter.segment(np.zeros((*(config.network_size or _USUAL_SIZE), 3), np.uint8), ask)
     return segmenter
 
 
