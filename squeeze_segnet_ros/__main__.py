@@ -33,6 +33,7 @@ COMMANDS = {
     "average": Command("average", "write the mean of several weights files of one network"),
     "evaluate": Command("evaluate", "score a network on a data set", "train"),
     "export": Command("export", "write a network for other runtimes", "export"),
+    "card": Command("card", "write a card for a network from outside, or try one on a picture", "onnx"),
     "bag": Command("bag", "describe a bag, recover one, or make one from a data set", "bags"),
     "label": Command("label", "label bags, pictures and films without a graph", "films"),
     "benchmark": Command("benchmark.command", "compare networks and engines, side by side", folder="test"),
