@@ -30,6 +30,7 @@ class Command(NamedTuple):
 _PROGRAM = "python -m squeeze_segnet_ros"
 COMMANDS = {
     "train": Command("train", "train a network on a data set", "train"),
+    "data": Command("data", "look at a data set, or make one from bags", "bags"),
     "average": Command("average", "write the mean of several weights files of one network"),
     "evaluate": Command("evaluate", "score a network on a data set", "train"),
     "export": Command("export", "write a network for other runtimes", "export"),
@@ -49,7 +50,7 @@ COMMANDS = {
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; bad input gives one line on standard error and the exit code 2."""
-    arguments = sys.argv[1:] if arguments is None else arguments
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
     parser = argparse.ArgumentParser(prog=_PROGRAM, description="Semantic segmentation of camera images.")
     parser.add_argument("--version", action="version", version=f"squeeze_segnet_ros {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="command")
@@ -59,6 +60,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         if asked:
             _complete(parsers[asked], asked)
+            _add_action(arguments, asked)
         parsed = parser.parse_args(arguments)
         return int(parsed.run(parsed))
     except SegmentationError as error:
@@ -71,6 +73,14 @@ def main(arguments: list[str] | None = None) -> int:
         reason = f"{error.name} is not installed{hint}"
     print(f"{_PROGRAM} {asked}: {reason}", file=sys.stderr)
     return 2
+
+
+def _add_action(arguments: list[str], name: str) -> None:
+    """Insert a command's first action where it has some and none is named."""
+    actions = getattr(_module(name), "ACTIONS", ())
+    behind = arguments.index(name) + 1
+    if actions and behind < len(arguments) and arguments[behind] not in (*actions, "-h", "--help"):
+        arguments.insert(behind, actions[0])
 
 
 def parser_for(name: str) -> argparse.ArgumentParser:

@@ -27,17 +27,23 @@ def add_dataset(parser: argparse.ArgumentParser, splits: bool = True, default_sp
         )
 
 
-def add_loading(parser: argparse.ArgumentParser) -> None:
-    """Declare ``--cache``, ``--workers`` and ``--skip-broken``."""
-    parser.add_argument(
-        "--cache", default="auto", help="memory for decoded images, such as 8GB [auto: half of what is free]"
-    )
+def add_loading(parser: argparse.ArgumentParser, skip: bool = True) -> None:
+    """Declare ``--workers`` and, where there is something to ``skip`` or keep, the others."""
     parser.add_argument(
         "--workers", type=int, help="processes that decode images [as many as the files need]"
     )
-    parser.add_argument(
-        "--skip-broken", action="store_true", help="go on without images that cannot be read, and count them"
-    )
+    parser.set_defaults(cache="0", skip_broken=False)
+    if skip:
+        parser.add_argument(
+            "--cache",
+            default="auto",
+            help="memory for decoded images, such as 8GB [auto: half of what is free]",
+        )
+        parser.add_argument(
+            "--skip-broken",
+            action="store_true",
+            help="go on without images that cannot be read, and count them",
+        )
 
 
 def dataset(args: argparse.Namespace) -> Dataset:

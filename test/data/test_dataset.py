@@ -8,6 +8,7 @@ import pytest
 import yaml
 from PIL import Image
 
+from squeeze_segnet_ros.__main__ import main
 from squeeze_segnet_ros.classes import UNLABELLED, label_set
 from squeeze_segnet_ros.data import dataset as datasets
 from squeeze_segnet_ros.data.dataset import open_dataset
@@ -352,3 +353,31 @@ def test_a_truncated_file_is_named_or_skipped_and_counted(tmp_path, three, folde
     (tmp_path / folder / "a.png").write_bytes(b"")
     with pytest.raises(DatasetError, match="none of the 2 images can be read"):
         check(data, skip_broken=True)
+
+
+# -- the command -----------------------------------------------------------------------------------------
+
+
+def test_data_prints_a_table_and_draws_a_sheet(tmp_path, three, capsys):
+    three((0, 0, 1, 9), unlabelled=[9])
+    assert main(["data", str(tmp_path / "three.yaml"), "--output", str(tmp_path / "out")]) == 0
+    text = capsys.readouterr().out
+    assert "| train | 2 | 0 | 0 | 0 | 40x32 (2) |" in text
+    assert "| 0 | ground | 50.00% | 2 |" in text
+    assert "| 2 | thing | 0.00% | 0 |" in text
+    assert "| 255 | (void) | 25.00% | 2 |" in text
+    sheet = cv2.imread(str(tmp_path / "out" / "sheet.jpg"))
+    assert sheet is not None and min(sheet.shape[:2]) > 300
+
+
+def test_data_goes_on_to_the_end_and_says_what_is_wrong(tmp_path, three, capsys):
+    three()
+    write_label(tmp_path / "labels" / "a.png", stripes([0, 7]))
+    write_image(tmp_path / "images" / "c.png")
+    assert main(["data", "check", str(tmp_path / "three.yaml"), "--output", str(tmp_path / "out")]) == 2
+    said = capsys.readouterr()
+    assert "| train | 2 | 1 | 1 | 0 | 40x32 (1) |" in said.out
+    assert re.search(r"train: .*a\.png has the value 7 in 640 of 1280 pixels", said.out)
+    assert re.search(r"train: no labels: .*c\.png", said.out)
+    assert "three: 1 pairs cannot be used, 1 files have no partner; first" in said.err
+    assert said.err.count("\n") == 1

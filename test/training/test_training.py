@@ -5,6 +5,7 @@ import json
 import math
 import os
 import platform
+import re
 import signal
 import subprocess
 import sys
@@ -16,15 +17,17 @@ import pytest
 import torch
 import yaml
 
+import squeeze_segnet_ros as ssr
 from squeeze_segnet_ros import models
 from squeeze_segnet_ros.__main__ import main
-from squeeze_segnet_ros.classes import UNLABELLED, label_set
+from squeeze_segnet_ros.classes import UNLABELLED, LabelClass, LabelSet, label_set
 from squeeze_segnet_ros.data.augment import AugmentConfig, augment, draw_crop, warp
 from squeeze_segnet_ros.data.crops import Crop, cut
 from squeeze_segnet_ros.data.dataset import Labelled
 from squeeze_segnet_ros.data.sampling import CropSampler
 from squeeze_segnet_ros.errors import ConfigError
 from squeeze_segnet_ros.models import weights
+from squeeze_segnet_ros.training import start_weights
 from squeeze_segnet_ros.training.config import DistillationConfig, TrainConfig
 from squeeze_segnet_ros.training.distillation import Teacher, divergence, feature_distance
 
@@ -573,3 +576,132 @@ def test_every_image_comes_once_before_any_comes_again(dots):
     assert sorted(order[:10]) == sorted(order[10:]) == list(range(10))
     assert order[:10] != order[10:]
     assert [index for index, _ in sampler.plan(3)] == order[12:16]  # whatever was asked before
+
+
+# -- data of one's own -----------------------------------------------------------------------------------
+
+OWN = {"ground": (90, 60, 30), "plant": (0, 160, 0), "car": (0, 0, 200)}
+
+
+@pytest.fixture
+def own_data(tmp_path):
+    """Make a data set of three classes with color labels and images of three sizes; its description."""
+    generator = np.random.default_rng(0)
+    colors = np.array([*OWN.values(), (0, 0, 0)], np.uint8)
+    for split, count in (("train", 6), ("val", 3)):
+        for folder in ("images", "labels"):
+            (tmp_path / "own" / folder / split).mkdir(parents=True)
+        for i in range(count):
+            height, width = ((40, 48), (64, 40), (36, 80))[i % 3]
+            labels = np.zeros((height, width), np.uint8)
+            labels[: height // 3] = 1
+            labels[height // 2 :, : width // 3] = 2
+            labels[0] = 3
+            image = colors[labels] // 2 + generator.integers(0, 60, (height, width, 1), np.uint8)
+            for folder, pixels in (("images", image), ("labels", colors[labels])):
+                cv2.imwrite(str(tmp_path / "own" / folder / split / f"{i}.png"), pixels[:, :, ::-1])
+    description = {
+        "name": "own",
+        "classes": [{"name": name, "rgb": list(rgb)} for name, rgb in OWN.items()],
+        "colours": {",".join(map(str, rgb)): name for name, rgb in OWN.items()},
+        "unlabelled": ["0,0,0"],
+        "splits": {
+            split: {"images": f"images/{split}/*.png", "labels": f"labels/{split}/*.png"}
+            for split in ("train", "val")
+        },
+    }
+    path = tmp_path / "own" / "own.yaml"
+    path.write_text(yaml.safe_dump(description))
+    return path
+
+
+TINY = {"model": "enet", "batch_size": 2, "evaluate_every": 20, "augment": {"crop": [32, 40]}}
+
+
+def test_data_of_ones_own_trains_and_its_classes_follow_the_weights(config, own_data, tmp_path, capsys):
+    config.write_text(yaml.safe_dump(TINY | {"steps": 20, "optimizer": {"name": "adamw", "lr": 0.003}}))
+    run = tmp_path / "run"
+    assert _train(config, own_data, run) == 0
+    said = capsys.readouterr().out
+    assert "own, 3 classes: 6 images for train (80x36, 48x40, 40x64; all decoded in memory" in said
+    assert "2 crops of 40x32 a step, steps 1 to 20" in said
+    assert re.search(r"20 steps of .* s; [0-9.]+% of that was spent waiting for images", said)
+    with (run / "log.csv").open() as file:
+        (row,) = csv.DictReader(file)
+    net = ssr.load("enet", run / "last.safetensors", device="cpu")
+    assert [(label.name, label.rgb) for label in net.classes] == list(OWN.items())
+    assert weights.load(run / "last.safetensors")[1].trained_on == ("own/train",)
+    arguments = ["--model", "enet", "--weights", run / "last.safetensors", "--data", own_data]
+    arguments += ["--output", tmp_path / "scores", "--device", "cpu"]
+    assert main(["evaluate", *map(str, arguments)]) == 0
+    report = json.loads((tmp_path / "scores" / "scores.json").read_text())
+    assert list(report["iou"]) == list(OWN)
+    assert report["global_accuracy"] == pytest.approx(float(row["global_accuracy"]), abs=0.05)
+    assert "1711.05491" not in capsys.readouterr().out
+
+
+def test_a_run_starts_from_weights_of_other_classes(config, own_data, tmp_path, capsys):
+    torch.manual_seed(1)
+    start, theirs = tmp_path / "camvid.safetensors", models.build("enet", 11)
+    weights.save(start, theirs, weights.WeightsMetadata("enet"), torch.float32)
+    ours = models.build("enet", 3)
+    taken = start_weights.load(ours, "enet", LabelSet("own", _own_classes()), start)
+    assert (taken.same, taken.new) == (("car",), ("ground", "plant"))
+    last = taken.in_part
+    assert set(last) < set(ours.state_dict()) and 1 <= len(last) <= 2
+    car, ids = CAMVID.names.index("car"), list(OWN)
+    for name, tensor in ours.state_dict().items():
+        if name not in last:
+            assert torch.equal(tensor, theirs.state_dict()[name]), name
+            continue
+        axis = tensor.shape.index(3)
+        mine, other = tensor.select(axis, ids.index("car")), theirs.state_dict()[name].select(axis, car)
+        assert torch.equal(mine, other), name
+    config.write_text(yaml.safe_dump(TINY | {"steps": 1}))
+    assert _train(config, own_data, tmp_path / "run", "--start-from", start) == 0
+    said = capsys.readouterr().out
+    assert "which has other classes" in said and "the classes car; new: ground, plant; not used: sky" in said
+
+
+def _own_classes():
+    return tuple(LabelClass(i, name, rgb) for i, (name, rgb) in enumerate(OWN.items()))
+
+
+def test_a_second_run_does_not_overwrite_the_first(config, own_data, tmp_path, capsys):
+    config.write_text(yaml.safe_dump(TINY | {"steps": 1}))
+    run = tmp_path / "run"
+    assert _train(config, own_data, run) == 0
+    before = (run / "last.safetensors").read_bytes()
+    assert _train(config, own_data, run, "--seed", "3") == 2
+    error = capsys.readouterr().err
+    assert f"{run} holds a run (checkpoint.pt): --resume goes on with it, --output names another" in error
+    assert (run / "last.safetensors").read_bytes() == before
+    assert _train(config, own_data, run, "--resume") == 0
+    assert "nothing to do: the run in" in capsys.readouterr().out
+    assert _train(config, own_data, run, "--seed", "3", "--overwrite") == 0
+    assert (run / "last.safetensors").read_bytes() != before
+
+
+def test_a_loss_that_is_not_finite_ends_the_run_with_the_batch(config, own_data, tmp_path, capsys):
+    rate = {"optimizer": {"name": "sgd", "lr": 1e30}}
+    config.write_text(yaml.safe_dump(TINY | {"steps": 8, "evaluate_every": 1} | rate))
+    run = tmp_path / "run"
+    assert _train(config, own_data, run) == 2
+    error = capsys.readouterr().err
+    line = error.splitlines()[-1]
+    assert re.search(r"train: step \d: .* after the batch of \d, \d; ", line), error
+    assert "there is no checkpoint yet" in line or "checkpoint.pt is from before" in line
+    for path in run.glob("*.safetensors"):
+        weights.load(path)  # refused where it is not finite
+
+
+def test_a_checkpoint_of_other_classes_is_refused(config, own_data, camvid, tmp_path, capsys):
+    config.write_text(yaml.safe_dump(TINY | {"steps": 1}))
+    assert _train(config, own_data, tmp_path / "run") == 0
+    assert _train(config, camvid, tmp_path / "run", "--resume") == 2
+    assert "is of a run with the classes ground, plant, car: give its data set" in capsys.readouterr().err
+
+
+def test_extra_data_of_other_classes_is_refused(config, own_data, camvid, tmp_path, capsys):
+    assert _train(config, own_data, tmp_path / "run", "--extra-data", camvid) == 2
+    assert "--extra-data has the classes of camvid, --data those of own" in capsys.readouterr().err
