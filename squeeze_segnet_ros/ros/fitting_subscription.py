@@ -8,10 +8,10 @@ from typing import Any
 from rclpy.event_handler import QoSRequestedIncompatibleQoSInfo, SubscriptionEventCallbacks
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSPolicyKind, QoSProfile, ReliabilityPolicy
-from rclpy.subscription import MessageInfo, Subscription
+from rclpy.subscription import Subscription
 from rclpy.topic_endpoint_info import TopicEndpointInfo
 
-from squeeze_segnet_ros.ros.rclpy_internals import take_pending
+from squeeze_segnet_ros.ros.rclpy_internals import MessageInfo, take_pending
 
 BEST_EFFORT, RELIABLE = ReliabilityPolicy.BEST_EFFORT, ReliabilityPolicy.RELIABLE
 LATCHED, VOLATILE = DurabilityPolicy.TRANSIENT_LOCAL, DurabilityPolicy.VOLATILE
@@ -94,10 +94,11 @@ class FittingSubscription:
     def _subscribe(self, quality: Quality) -> None:
         self._heard = False
         self._quality = reliability, durability = quality
+        deliver: Any = self._deliver  # the annotation of Jazzy's rclpy knows of no second argument
         self._subscription = self._node.create_subscription(
             self._kind,
             self._name,
-            self._deliver,
+            deliver,
             QoSProfile(depth=self._depth, reliability=reliability, durability=durability),
             event_callbacks=SubscriptionEventCallbacks(incompatible_qos=self._on_incompatible),
         )

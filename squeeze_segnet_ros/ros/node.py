@@ -228,7 +228,8 @@ class SegnetNode(LifecycleNode):
         for subscription in self.subscriptions:
             if subscription.msg_type is ClockMessage:
                 for message, _ in take_pending(subscription):
-                    subscription.callback(message)  # type: ignore[call-arg]  # rclpy's takes no more
+                    callback: Any = subscription.callback  # the time source's takes no more than the message
+                    callback(message)
 
     def _on_time_jump(self, jump: object) -> None:
         for camera in self._cameras:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from rclpy.event_handler import QoSPublisherEventType
@@ -11,7 +11,10 @@ from rclpy.lifecycle import LifecycleNode
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 from rclpy.publisher import Publisher
-from rclpy.subscription import MessageInfo, Subscription
+from rclpy.subscription import Subscription
+
+MessageInfo = Mapping[str, Any]
+"""What rclpy tells of a message that has arrived. Kilted has a name for it, Jazzy has none."""
 
 
 def given_parameters(node: Node) -> dict[str, Parameter]:
@@ -42,6 +45,12 @@ class Arrivals:
     def destroy(self) -> None:
         """Let go of the publisher, before it is destroyed."""
         self._event.destroy_when_not_in_use()
+
+
+def sender_of(info: MessageInfo) -> bytes | None:
+    """Return what tells a message's publisher from others; None where rclpy does not say, as in Jazzy."""
+    publisher = info.get("publisher_gid")
+    return None if publisher is None else bytes(publisher["data"])
 
 
 def take_pending(subscription: Subscription) -> Iterator[tuple[Any, MessageInfo]]:

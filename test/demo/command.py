@@ -217,11 +217,13 @@ def observer(cameras: tuple[str, ...], shown: frozenset[Frame]) -> Iterator[Seen
             seen.stats[camera] = message
 
         base = output_base(camera)
-        node.create_subscription(Image, f"{base}/label", on_label, everything)
-        node.create_subscription(Image, f"{base}/overlay", on_overlay, everything)
-        node.create_subscription(SegmentationStats, f"{base}/stats", on_stats, everything)
+        subscribe(Image, f"{base}/label", on_label, everything)
+        subscribe(Image, f"{base}/overlay", on_overlay, everything)
+        subscribe(SegmentationStats, f"{base}/stats", on_stats, everything)
 
-    node.create_subscription(Clock, "/clock", on_clock, everything)
+    # The annotation of Jazzy's rclpy knows of no second argument.
+    subscribe: Any = node.create_subscription
+    subscribe(Clock, "/clock", on_clock, everything)
     for camera in cameras:
         listen(camera)
     executor = SingleThreadedExecutor(context=context)

@@ -17,7 +17,6 @@ from rclpy.context import Context
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.parameter import Parameter
-from rclpy.publisher import Publisher
 from rclpy.qos import QoSDurabilityPolicy, QoSProfile, QoSReliabilityPolicy
 from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Header
@@ -232,7 +231,7 @@ class Camera:
         self._node = node
         self.topic = topic
         qos = QoSProfile(depth=50, reliability=reliability)
-        self.publisher: Publisher[Any] = node.create_publisher(kind, topic, qos)
+        self.publisher: Any = node.create_publisher(kind, topic, qos)
         self._info = node.create_publisher(
             CameraInfo, camera_info_topic(topic.removesuffix(COMPRESSED_SUFFIX)), 50
         )

@@ -14,7 +14,10 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ElementTree.parse(ROOT / "package.xml").getroot()
-TOOLS = "awk bash cat cut dirname env find flock grep head ln mkdir rm sed sha256sum sort tail tr uname xargs"
+TOOLS = (
+    "awk bash cat cut dirname env find flock grep head ln mkdir mv paste rm sed sha256sum sort tail tr uname "
+    "xargs"
+)
 
 
 def declared_dependencies() -> set[str]:
@@ -63,6 +66,10 @@ def test_package_xml_names_what_the_node_and_the_launch_file_import():
         "yaml": "python3-yaml",
     }
     optional = {
+        "PIL",
+        "backports",
+        "compression",  # of the standard library, from Python 3.14
+        "lz4",
         "matplotlib",
         "mitsuba",
         "onnx",
@@ -79,7 +86,7 @@ def test_package_xml_names_what_the_node_and_the_launch_file_import():
 
 
 def test_every_pin_is_exact():
-    for file in sorted((ROOT / "underlay" / "requirements").glob("*.txt")):
+    for file in sorted((ROOT / "underlay" / "requirements").rglob("*.txt")):
         for line in file.read_text().splitlines():
             assert line.startswith("#") or re.fullmatch(r"[a-z0-9-]+==[\w.]+(; .+)?", line), (
                 f"{file.name}: {line}"
@@ -138,8 +145,8 @@ def reports_python(version: str) -> str:
 @pytest.fixture
 def good_python(machine):
     """Let python3 be this interpreter; skip where it is none that the set-up takes."""
-    if sys.version_info[:2] not in ((3, 11), (3, 12)):
-        pytest.skip("the wheels are set up with Python 3.11 or 3.12")
+    if not (3, 10) <= sys.version_info[:2] <= (3, 14):
+        pytest.skip("the wheels are set up with Python 3.10 to 3.14")
     if not Path(sysconfig.get_paths()["include"], "Python.h").is_file():
         pytest.skip("this Python has no C headers")
     machine.add("python3", f'exec "{sys.executable}" "$@"')
@@ -151,10 +158,10 @@ def test_a_missing_compiler(machine, good_python, missing):
     assert re.search(rf"no {re.escape(missing)},.*apt install build-essential cmake", machine.complaint())
 
 
-@pytest.mark.parametrize("version", ["3.9", "3.10", "3.13", "3.14"])
+@pytest.mark.parametrize("version", ["3.9", "3.15"])
 def test_an_unsupported_python(machine, version):
     machine.add("python3", reports_python(version))
-    assert re.search(rf"3\.11 or 3\.12 is needed .*python3 is cpython {version}", machine.complaint())
+    assert re.search(rf"3\.10 to 3\.14 is needed .*python3 is cpython {version}", machine.complaint())
 
 
 def test_no_python_at_all(machine):
@@ -170,6 +177,37 @@ def test_a_python_that_is_there_by_name_only_is_passed_over(machine):
     machine.add("python3.12", "exit 127")
     machine.add("python3.11", 'case "$*" in *version_info*) echo cpython 3.11;; *) exit 1;; esac')
     assert "python3.11 has no module venv" in machine.complaint()
+
+
+def test_a_distribution_of_which_there_are_no_wheels(machine):
+    assert "no ROS 2 'noetic' here: DISTRO is one of jazzy kilted" in machine.complaint(DISTRO="noetic")
+
+
+@pytest.mark.parametrize("distribution", ["jazzy", "kilted"])
+def test_an_environment_takes_the_place_of_another_of_the_same_workspace(tmp_path, distribution):
+    """Source what the set-up writes for a shell in which another environment was sourced before."""
+    script = (ROOT / "underlay" / "setup.sh").read_text()
+    write = script[script.index("write_local_setup() {") : script.index("build_workspace() {")]
+    venv = tmp_path / ".venvs" / distribution
+    venv.mkdir(parents=True)
+    other = f"{tmp_path}/.venvs/other"
+    shell = f"root={tmp_path} venv={venv} DISTRO={distribution}\n{write}\nwrite_local_setup wheels"
+    subprocess.run(["bash", "-ec", shell], check=True)
+    done = subprocess.run(
+        ["sh", "-euc", f". {venv}/local_setup.sh; env"],
+        env={
+            "PATH": f"{other}/bin:{tmp_path}/.venv/bin:{os.environ['PATH']}",
+            "AMENT_PREFIX_PATH": f"/ws/install/a:{other}:{tmp_path}/.venv",
+        },
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    after = dict(line.partition("=")[::2] for line in done.stdout.splitlines())
+    assert after["PATH"] == f"{venv}/bin:{os.environ['PATH']}"
+    assert after["AMENT_PREFIX_PATH"] == f"{venv}:/ws/install/a"
+    assert after["CMAKE_PREFIX_PATH"] == str(venv)
+    assert after["ROS_DISTRO"] == distribution
 
 
 def test_a_full_disk(machine, good_python):
