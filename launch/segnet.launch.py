@@ -1,4 +1,7 @@
-"""Label the frames of cameras, or of a bag: ``ros2 launch squeeze_segnet_ros segnet.launch.py``."""
+"""Label the frames of cameras, or of a bag: ``ros2 launch squeeze_segnet_ros segnet.launch.py``.
+
+What is started, and how, is decided in ``squeeze_segnet_ros/ros/launching.py``.
+"""
 
 import os
 import shutil
@@ -22,69 +25,41 @@ from launch_ros.substitutions import FindPackageShare
 from rclpy.utilities import get_rmw_implementation_identifier
 
 from squeeze_segnet_ros.ros import fastdds, launching
-from squeeze_segnet_ros.topics import OUTPUTS, output_base
 
 PACKAGE = "squeeze_segnet_ros"
 SHARE = FindPackageShare(PACKAGE)
 FASTDDS_PROFILE = PathJoinSubstitution([SHARE, "config", "fastdds.xml"])
 PARAMS_FILE = PathJoinSubstitution([SHARE, "config", "segnet.yaml"])
 RVIZ_FILE = PathJoinSubstitution([SHARE, "rviz", "segnet.rviz"])
-RVIZ_CAMERA = "/camera/front/image_raw"
-"""The camera that the RViz file shows; the one that there is is mapped onto it."""
-BAG_FRAMES_WAITING = 10
 RESPAWN_DELAY = 1.0
 AS_IN_FILE = "empty: as in params_file"
+
+
+def argument(name, default_value, description):
+    """Declare an argument. Its value is checked in launching, which takes true and True alike."""
+    return DeclareLaunchArgument(name, default_value=default_value, description=description)
+
+
 ARGUMENTS = (
-    DeclareLaunchArgument(
-        "params_file", default_value=PARAMS_FILE, description="ROS parameter file of the node."
-    ),
-    DeclareLaunchArgument(
-        "cameras",
-        default_value="",
-        description=f"Image topics, as /a,/b ({AS_IN_FILE}, or those of the bag).",
-    ),
-    DeclareLaunchArgument(
-        "model", default_value="", description=f"Name of the network, or path of a card ({AS_IN_FILE})."
-    ),
-    DeclareLaunchArgument("weights", default_value="", description=f"A safetensors file ({AS_IN_FILE})."),
-    DeclareLaunchArgument(
-        "device", default_value="", description=f"auto, cpu, cuda or cuda:N ({AS_IN_FILE})."
-    ),
-    DeclareLaunchArgument(
-        "precision",
-        default_value="",
-        choices=["", "auto", "fp32", "bf16", "fp16"],
-        description=f"Number format of the network ({AS_IN_FILE}).",
-    ),
-    DeclareLaunchArgument(
-        "bag", default_value="", description="A bag to play: folder, .mcap or .db3. Everything ends with it."
-    ),
-    DeclareLaunchArgument("rate", default_value="1.0", description="Speed of the bag, 1.0 as recorded."),
-    DeclareLaunchArgument(
-        "loop", default_value="false", choices=["true", "false"], description="Play the bag again and again."
-    ),
-    DeclareLaunchArgument(
-        "rviz", default_value="false", choices=["true", "false"], description="Open RViz with the results."
-    ),
-    DeclareLaunchArgument("namespace", default_value="", description="Namespace of the node."),
-    DeclareLaunchArgument(
+    argument("params_file", PARAMS_FILE, "ROS parameter file of the node."),
+    argument("cameras", "", f"Image topics, as /a,/b ({AS_IN_FILE}, or those of the bag)."),
+    argument("model", "", f"Name of the network, or path of a card ({AS_IN_FILE})."),
+    argument("weights", "", f"A safetensors file ({AS_IN_FILE})."),
+    argument("device", "", f"auto, cpu, cuda or cuda:N ({AS_IN_FILE})."),
+    argument("precision", "", f"Number format of the network: auto, fp32, bf16 or fp16 ({AS_IN_FILE})."),
+    argument("bag", "", "A bag to play: folder, .mcap or .db3. Everything ends with it."),
+    argument("rate", "1.0", "Speed of the bag, 1.0 as recorded."),
+    argument("loop", "false", "Play the bag again and again: true or false."),
+    argument("rviz", "false", "Open RViz with the results: true or false."),
+    argument("name", "segnet", "Name of the node: two on one computer need two."),
+    argument("namespace", "", "Namespace of the node, below the one that an including launch file sets."),
+    argument(
         "use_sim_time",
-        default_value="",
-        choices=["", "true", "false"],
-        description="Take the time from /clock (empty: true with a bag, else as in params_file).",
+        "",
+        "Take the time from /clock: true or false (empty: true with a bag, else as in params_file).",
     ),
-    DeclareLaunchArgument(
-        "respawn",
-        default_value="false",
-        choices=["true", "false"],
-        description="Start the node again whenever it ends, not with a bag.",
-    ),
-    DeclareLaunchArgument(
-        "log_level",
-        default_value="info",
-        choices=["debug", "info", "warn", "error", "fatal"],
-        description="The least that the node logs.",
-    ),
+    argument("respawn", "false", "Start the node again whenever it ends, not with a bag: true or false."),
+    argument("log_level", "info", "The least that the node logs: debug, info, warn, error or fatal."),
 )
 
 
@@ -94,64 +69,40 @@ def generate_launch_description():
 
 def start(context):
     """Return what is started. An error here is the one line that ``ros2 launch`` shows before it ends."""
-    arguments = {
-        argument.name: LaunchConfiguration(argument.name).perform(context).strip() for argument in ARGUMENTS
-    }
-    node_name = "/" + f"{arguments['namespace']}/segnet".strip("/")
-    parameters, plan = decide(arguments, node_name, PARAMS_FILE.perform(context))
-    respawn = arguments["respawn"] == "true" and not plan
+    values = {item.name: LaunchConfiguration(item.name).perform(context).strip() for item in ARGUMENTS}
+    pushed = context.launch_configurations.get("ros_namespace")
+    plan = launching.make_plan(values, Path(PARAMS_FILE.perform(context)), pushed)
+    remarks = [*complaints_about_arguments(context), *plan.remarks]
     node = Node(
         package=PACKAGE,
         executable="segnet_node",
-        name="segnet",
-        namespace=arguments["namespace"],
-        parameters=parameters,
-        arguments=[
-            "--exit-on-failure",
-            "--ros-args",
-            "--log-level",
-            f"{logger(node_name)}:={arguments['log_level']}",
-        ],
+        name=plan.name,
+        namespace=plan.namespace,
+        parameters=[str(plan.params_file), plan.parameters],
+        arguments=["--exit-on-failure", "--ros-args", "--log-level", f"{plan.logger}:={plan.log_level}"],
         output="screen",
-        respawn=respawn,
+        respawn=plan.respawn,
         respawn_delay=RESPAWN_DELAY,
     )
-    actions = [*set_transport(context), node]
-    if not respawn:
+    actions = [*(LogInfo(msg=remark) for remark in remarks), *set_transport(context), node]
+    if not plan.respawn:
         actions.insert(0, RegisterEventHandler(OnProcessExit(target_action=node, on_exit=end_with_node)))
-    if plan:
-        actions += [LogInfo(msg=plan.note)] if plan.note else []
-        actions += play(arguments, plan, node_name, sim_time=parameters[1].get("use_sim_time", True))
-    if arguments["rviz"] == "true":
-        actions.append(show(context, parameters[1].get("cameras", launching.default_cameras())[0]))
+    if plan.bag:
+        actions += play(plan)
+    if plan.rviz:
+        actions.append(show(context, plan))
     return actions
 
 
-def decide(arguments, node_name, default_params_file):
-    """Return the node's parameters, the later ones winning, and how to label the bag if there is one."""
-    in_file = launching.parameters_in(Path(arguments["params_file"]), node_name)
-    given = {name: arguments[name] for name in ("model", "weights", "device", "precision") if arguments[name]}
-    cameras = launching.names_in(arguments["cameras"])
-    plan = None
-    if arguments["bag"]:
-        # The package's own file names every parameter, and its cameras are not those of the bag.
-        own_file = Path(arguments["params_file"]) == Path(default_params_file)
-        asked = {} if own_file else in_file
-        plan = launching.plan_bag(
-            arguments["bag"],
-            cameras or tuple(asked.get("cameras", ())),
-            asked.get("transport"),
-            arguments["rviz"] == "true",
-        )
-        cameras = plan.cameras
-        # A hiccup of a busy computer should cost no frame of a recording; a live camera's may be replaced.
-        given |= {"max_waiting": asked.get("max_waiting", BAG_FRAMES_WAITING)}
-        given |= {"transport": plan.transport, "use_sim_time": True}
-    if cameras:
-        given["cameras"] = list(cameras)
-    if arguments["use_sim_time"]:
-        given["use_sim_time"] = arguments["use_sim_time"] == "true"
-    return [arguments["params_file"], given], plan
+def complaints_about_arguments(context):
+    """Return a line for each argument that nobody declares, of which launch says nothing."""
+    included = not any(Path(word).name == Path(__file__).name for word in sys.argv)
+    given = [word.partition(":=")[0] for word in context.argv if ":=" in word]
+    return launching.complaints_about_unknown(
+        context.launch_configurations if included else dict.fromkeys(given),
+        [item.name for item in ARGUMENTS],
+        included,
+    )
 
 
 def set_transport(context):
@@ -163,28 +114,22 @@ def set_transport(context):
     return [*actions, LogInfo(msg=transport.remark)] if transport.remark else actions
 
 
-def play(arguments, plan, node_name, sim_time):
+def play(plan):
     """Wait for the node, play the bag, let the node label what it has received, end."""
 
-    def ask(command):
-        client = [sys.executable, "-m", f"{PACKAGE}.ros.lifecycle_client", node_name, command]
+    def ask(command, *more):
+        client = [sys.executable, "-m", f"{PACKAGE}.ros.lifecycle_client", plan.node, command, *more]
         return ExecuteProcess(cmd=client, name=command, output="screen")
 
-    ready, drained = ask("wait"), ask("drain")
+    ready, drained = ask("wait", "--outputs", *plan.outputs), ask("drain")
     player = Node(
         package=PACKAGE,
         executable="bag_player",
         name="bag_player",
-        arguments=[
-            arguments["bag"],
-            "--wait-for-node", node_name,
-            "--rate", launching.checked_rate(arguments["rate"]),
-            *(["--loop"] if arguments["loop"] == "true" else []),
-            *(["--clock"] if sim_time else ["--stamp", "now"]),
-            *(["--decompress"] if plan.decompress else []),
-        ],
+        namespace="/",  # in another it would play the topics there
+        arguments=list(plan.player),
         output="screen",
-    )  # fmt: skip
+    )
     return [
         RegisterEventHandler(OnProcessExit(target_action=ready, on_exit=then(player))),
         RegisterEventHandler(OnProcessExit(target_action=player, on_exit=then(drained))),
@@ -195,24 +140,19 @@ def play(arguments, plan, node_name, sim_time):
     ]
 
 
-def show(context, camera):
+def show(context, plan):
     """Start RViz with our displays, or print a line that says how to get it."""
     if not shutil.which("rviz2"):
         distribution = os.environ.get("ROS_DISTRO", "<distribution>")
         return LogInfo(
             msg=f"rviz2 is not installed: sudo apt install ros-{distribution}-rviz2; going on without it"
         )
-    outputs = [f"/segmentation/{output.name}" for output in OUTPUTS]
-    ours = (
-        output_base(RVIZ_CAMERA).removesuffix("/segmentation"),
-        output_base(camera).removesuffix("/segmentation"),
-    )
     return Node(
         package="rviz2",
         executable="rviz2",
         name="rviz2",
         arguments=["-d", RVIZ_FILE.perform(context)],
-        remappings=[(RVIZ_CAMERA, camera), *((ours[0] + name, ours[1] + name) for name in outputs)],
+        remappings=plan.rviz_remappings,
         output="log",
     )
 
@@ -235,7 +175,3 @@ def then(action):
         return action
 
     return on_exit
-
-
-def logger(node_name):
-    return node_name.strip("/").replace("/", ".")

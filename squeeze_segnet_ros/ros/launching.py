@@ -1,14 +1,14 @@
-"""What the launch file decides before it starts anything: which cameras there are, and how they arrive."""
+"""What the launch file decides before it starts anything: from its arguments, the parameter file, the bag."""
 
 from __future__ import annotations
 
+import difflib
 import os
 import random
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
-
-import yaml
 
 from squeeze_segnet_ros.bags import open_bag
 from squeeze_segnet_ros.bags.cameras import find_cameras
@@ -16,7 +16,28 @@ from squeeze_segnet_ros.bags.messages import IMAGE
 from squeeze_segnet_ros.bags.reader import printable
 from squeeze_segnet_ros.errors import BagError, ConfigError
 from squeeze_segnet_ros.ros.config import NodeConfig
-from squeeze_segnet_ros.topics import COMPRESSED_SUFFIX
+from squeeze_segnet_ros.ros.parameter_file import ParameterFile
+from squeeze_segnet_ros.topics import COMPRESSED_SUFFIX, OUTPUTS, output_bases
+
+BAG_FRAMES_WAITING = 10
+"""``max_waiting`` with a bag: a hiccup of a busy computer should cost no frame of a recording."""
+RVIZ_CAMERA = "/camera/front/image_raw"
+"""The camera that the RViz file shows; the one that there is is mapped onto it."""
+_LOG_LEVELS = ("debug", "info", "warn", "error", "fatal")
+_PRECISIONS = ("auto", "fp32", "bf16", "fp16")
+_TRUTH = {
+    "true": True,
+    "yes": True,
+    "on": True,
+    "1": True,
+    "false": False,
+    "no": False,
+    "off": False,
+    "0": False,
+}
+# What launch and launch_ros keep among the arguments
+_NO_ARGUMENTS = ("ros_namespace", "ros_remaps", "global_params")
+_NEAR = 0.8  # similarity from which a name that is not ours is taken for one of ours, misspelled
 
 
 class BagPlan(NamedTuple):
@@ -29,6 +50,172 @@ class BagPlan(NamedTuple):
     transport: str
     decompress: bool
     note: str = ""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is to be started.
+
+    Attributes:
+        name: the node's name, without its namespace.
+        namespace: the one in force, absolute.
+        params_file: the parameter file.
+        parameters: what wins over the file.
+        log_level: the least that the node logs.
+        respawn: whether the node is started again whenever it ends.
+        cameras: full names of the topics that the node is going to label.
+        bag: how to label the bag, if there is one.
+        player: the arguments of the bag player.
+        rviz: whether RViz is wanted.
+        remarks: lines that the user should read.
+    """
+
+    name: str
+    namespace: str
+    params_file: Path
+    parameters: dict[str, Any]
+    log_level: str
+    respawn: bool
+    cameras: tuple[str, ...]
+    bag: BagPlan | None
+    player: tuple[str, ...]
+    rviz: bool
+    remarks: tuple[str, ...]
+
+    @property
+    def node(self) -> str:
+        """The node's full name."""
+        return f"{self.namespace.rstrip('/')}/{self.name}"
+
+    @property
+    def logger(self) -> str:
+        """What the node's messages are logged under."""
+        return self.node.strip("/").replace("/", ".")
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """The full names of the namespaces of the cameras' outputs."""
+        return output_bases(self.cameras)
+
+    @property
+    def rviz_remappings(self) -> list[tuple[str, str]]:
+        """How the first camera and its outputs come into RViz, whose file shows ``RVIZ_CAMERA``."""
+        (shown,) = output_bases([RVIZ_CAMERA])
+        outputs = [(f"{shown}/{output.name}", f"{self.outputs[0]}/{output.name}") for output in OUTPUTS]
+        return [(RVIZ_CAMERA, self.cameras[0]), *outputs]
+
+
+def make_plan(
+    arguments: Mapping[str, str], own_params_file: Path, pushed_namespace: str | None = None
+) -> Plan:
+    """Decide what is started.
+
+    Args:
+        arguments: the launch arguments by name, as they were written.
+        own_params_file: the package's own parameter file.
+        pushed_namespace: the namespace that an including launch file has put everything into.
+
+    Raises:
+        ConfigError: an argument or the parameter file is not valid.
+        BagError: the bag cannot be read, or does not hold what was asked for.
+    """
+    namespace = join_namespaces(pushed_namespace, arguments["namespace"])
+    node = f"{namespace.rstrip('/')}/{arguments['name']}"
+    params_file = Path(arguments["params_file"]).expanduser()
+    file = ParameterFile(params_file)
+    in_file = file.parameters(node)
+    remarks = [file.complaint(node)]
+    given: dict[str, Any] = {name: arguments[name] for name in ("model", "device") if arguments[name]}
+    if given.get("model", "").endswith((".yaml", ".yml")):
+        given["model"] = str(Path(given["model"]).expanduser().absolute())
+    if arguments["weights"]:
+        given["weights"] = str(Path(arguments["weights"]).expanduser().absolute())
+    if arguments["precision"]:
+        given["precision"] = one_of("precision", arguments["precision"], _PRECISIONS)
+    cameras = names_in(arguments["cameras"])
+    rviz, loop = truth("rviz", arguments["rviz"]), truth("loop", arguments["loop"])
+    rate = checked_rate(arguments["rate"])
+    bag = None
+    if arguments["bag"]:
+        # The package's own file names every parameter, and its cameras are not those of the bag.
+        asked = {} if params_file == own_params_file else in_file
+        path = str(Path(arguments["bag"]).expanduser())
+        bag = plan_bag(path, cameras or _names(asked.get("cameras")), asked.get("transport"), rviz)
+        cameras = bag.cameras
+        given |= {"max_waiting": asked.get("max_waiting", BAG_FRAMES_WAITING)}
+        given |= {"transport": bag.transport, "use_sim_time": True}
+        remarks.append(bag.note)
+    if cameras:
+        given["cameras"] = list(cameras)
+    if arguments["use_sim_time"]:
+        given["use_sim_time"] = truth("use_sim_time", arguments["use_sim_time"])
+    player = ("--wait-for-node", node, "--rate", rate, *(["--loop"] if loop else []))
+    if bag:
+        clock = ("--clock",) if given["use_sim_time"] else ("--stamp", "now")
+        player = (path, *player, *clock, *(["--decompress"] if bag.decompress else []))
+    shown = cameras or _names(in_file.get("cameras")) or NodeConfig().cameras
+    return Plan(
+        name=arguments["name"],
+        namespace=namespace,
+        params_file=params_file,
+        parameters=given,
+        log_level=one_of("log_level", arguments["log_level"], _LOG_LEVELS),
+        respawn=truth("respawn", arguments["respawn"]) and bag is None,
+        cameras=tuple(join_namespaces(namespace, camera) for camera in shown),
+        bag=bag,
+        player=player,
+        rviz=rviz,
+        remarks=tuple(filter(None, remarks)),
+    )
+
+
+def join_namespaces(base: str | None, name: str) -> str:
+    """Return ``name`` below ``base``, as launch_ros joins them; an absolute name stays as it is."""
+    joined = name if name.startswith("/") else f"{base or ''}/{name}"
+    return "/" + joined.strip("/")
+
+
+def truth(name: str, text: str) -> bool:
+    """Return the value of a launch argument that is true or false, in any case.
+
+    Raises:
+        ConfigError: it is neither.
+    """
+    try:
+        return _TRUTH[text.lower()]
+    except KeyError:
+        raise ConfigError(f"{name} is '{text}': give true or false") from None
+
+
+def one_of(name: str, text: str, choices: Sequence[str]) -> str:
+    """Return the value of a launch argument that has choices, which may be written in any case.
+
+    Raises:
+        ConfigError: it is none of them.
+    """
+    if text.lower() not in choices:
+        raise ConfigError(f"{name} is '{text}': give one of {', '.join(choices)}")
+    return text.lower()
+
+
+def complaints_about_unknown(given: Iterable[str], known: Sequence[str], included: bool) -> list[str]:
+    """Return a line for each launch argument that is none of ours.
+
+    Args:
+        given: the names of the arguments, or of all launch configurations.
+        known: the names of ours.
+        included: whether another launch file includes ours; what is not like one of ours may then be its own.
+    """
+    lines = []
+    for name in given:
+        if name in known or name in _NO_ARGUMENTS:
+            continue
+        near = difflib.get_close_matches(name, known, 1, _NEAR if included else 0.6)
+        if near:
+            lines.append(f"unknown argument '{name}' is ignored: did you mean '{near[0]}'?")
+        elif not included:
+            lines.append(f"unknown argument '{name}' is ignored: there are {', '.join(known)}")
+    return lines
 
 
 def use_own_graph() -> None:
@@ -55,29 +242,6 @@ def checked_rate(text: str) -> str:
     if not valid:
         raise ConfigError(f"rate is '{text}': give a number above 0, such as 0.5 for half the recorded speed")
     return text
-
-
-def parameters_in(path: Path, node: str) -> dict[str, Any]:
-    """Return what a ROS parameter file holds for ``node`` (a full name, such as /segnet), by dotted name.
-
-    Raises:
-        ConfigError: there is no such file, or it is not a parameter file.
-    """
-    try:
-        content = yaml.safe_load(path.read_text())
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"params_file {path} cannot be read: {getattr(error, 'strerror', error)}") from None
-    except yaml.YAMLError as error:
-        raise ConfigError(f"params_file {path} is not YAML: {' '.join(str(error).split())}") from None
-    if not isinstance(content, dict):
-        raise ConfigError(
-            f"params_file {path} holds no parameters: write '/**:', 'ros__parameters:' and names below"
-        )
-    found: dict[str, Any] = {}
-    for name, parameters in _nodes(content, ""):
-        if _matches(name, node):
-            found |= dict(_flat(parameters, ""))
-    return found
 
 
 def plan_bag(
@@ -123,42 +287,7 @@ def plan_bag(
     return BagPlan(cameras, transport, bool(undecoded) and (show or transport == "raw"), note)
 
 
-def default_cameras() -> tuple[str, ...]:
-    """Return the cameras that the node has when it is told none."""
-    return NodeConfig().cameras
-
-
-def _nodes(content: Mapping[str, Any], prefix: str) -> list[tuple[str, Any]]:
-    """Return node names, or patterns, and their parameters; namespaces may be nested."""
-    found: list[tuple[str, Any]] = []
-    for key, value in content.items():
-        name = f"{prefix}/{str(key).strip('/')}"
-        if isinstance(value, dict) and "ros__parameters" in value:
-            found.append((name, value["ros__parameters"] or {}))
-        elif isinstance(value, dict):
-            found += _nodes(value, name)
-    return found
-
-
-def _matches(pattern: str, node: str) -> bool:
-    """Match as ROS's wildcards do: ``*`` for one part of a name, ``**`` for any number of parts."""
-
-    def fits(parts: list[str], names: list[str]) -> bool:
-        if not parts:
-            return not names
-        if parts[0] == "**":
-            return any(fits(parts[1:], names[i:]) for i in range(len(names) + 1))
-        return bool(names) and parts[0] in ("*", names[0]) and fits(parts[1:], names[1:])
-
-    # A name without a namespace fits the node wherever it is.
-    parts = pattern.strip("/").split("/")
-    return fits(parts, node.strip("/").split("/")) or (
-        len(parts) == 1 and parts[0] == node.rpartition("/")[2]
-    )
-
-
-def _flat(parameters: Any, prefix: str) -> list[tuple[str, Any]]:
-    found: list[tuple[str, Any]] = []
-    for key, value in parameters.items() if isinstance(parameters, dict) else ():
-        found += _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else [(f"{prefix}{key}", value)]
-    return found
+def _names(cameras: Any) -> tuple[str, ...]:
+    """Return the cameras of a parameter file, which the node checks: a text stands for a list of one."""
+    items = [cameras] if isinstance(cameras, str) else cameras if isinstance(cameras, list) else []
+    return tuple(item for item in items if isinstance(item, str))

@@ -14,7 +14,8 @@ from reliability.graph import Graph
 from reliability.harness import Seen, start_launch
 from reliability.report import Check, Row
 from squeeze_segnet_ros.errors import ConfigError
-from squeeze_segnet_ros.ros.launching import parameters_in, plan_bag
+from squeeze_segnet_ros.ros.launching import plan_bag
+from squeeze_segnet_ros.ros.parameter_file import ParameterFile
 
 BAG = Path("rosbags/street_surround")
 PARAMETERS = Path("config/surround_view.yaml")
@@ -33,7 +34,7 @@ def run(short: bool) -> Generator[Row]:
 
 def play(bag: Path, rate: float) -> Row:
     """Play the bag through one node, as on a vehicle."""
-    cameras = tuple(parameters_in(PARAMETERS, "/segnet")["cameras"])
+    cameras = tuple(ParameterFile(PARAMETERS).parameters("/segnet")["cameras"])
     expected = set(read_frames(bag, plan_bag(str(bag), cameras, "compressed", False)).frames)
     with ExitStack() as stack:
         graph = stack.enter_context(Graph())
