@@ -219,5 +219,5 @@ def test_bag(tmp_path: Path) -> None:
         echo.wait_for_line("- 2")
         echo.interrupt()
     missing = run("bag", "info", tmp_path / "none")
-    assert missing.process.returncode == 1 and str(tmp_path / "none") in missing.output
+    assert missing.process.returncode == 2 and str(tmp_path / "none") in missing.output
     assert "Traceback" not in missing.output

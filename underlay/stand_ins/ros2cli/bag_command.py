@@ -1,48 +1,49 @@
-"""`ros2 bag`, over the reader and the player of squeeze_segnet_ros."""
+"""`ros2 bag`, whose verbs come from the packages of the workspace, as the original's come from plug-ins.
 
-import argparse
-import sys
+A package offers some with a resource `ros2_bag_verbs` in the ament index: lines of a verb, a module, and the
+arguments that go before the user's. The module's `main(arguments)` returns the exit code.
+"""
 
-from .verbs import CommandError, Verb, run_verb
+import importlib
+from typing import NamedTuple
 
-_SHORT = {"-r": "--rate", "-l": "--loop"}  # options of the original that our player knows by another name
+from ament_index_python import get_resource, get_resources
+
+from .verbs import ELSEWHERE, CommandError
+
+_RESOURCE = "ros2_bag_verbs"
+_LONG = {"-r": "--rate", "-l": "--loop"}  # the original's short options; modules know the long ones
+
+
+class _Verb(NamedTuple):
+    package: str
+    module: str
+    arguments: list[str]
 
 
 def main(argv: list[str]) -> int:
     """Run a verb."""
-    if argv[:1] == ["play"]:
-        return _play(argv[1:])
-    return run_verb("bag", _VERBS, argv)
-
-
-def _info(args: argparse.Namespace) -> int:
+    verbs = _verbs()
+    if not argv or argv[0] in ("-h", "--help"):
+        print("usage: ros2 bag <verb> ...\n")
+        for name, verb in verbs.items():
+            print(f"  {name:12} of {verb.package}")
+        return 0
+    if argv[0] not in verbs:
+        there = ", ".join(verbs) or "none: no package of this workspace offers any"
+        raise CommandError(f"this stand-in for `ros2 bag` has no '{argv[0]}', only {there}; {ELSEWHERE}")
+    verb = verbs[argv[0]]
     try:
-        from squeeze_segnet_ros.bags.reader import open_bag
-        from squeeze_segnet_ros.commands.bag import describe
-        from squeeze_segnet_ros.errors import SegmentationError
+        module = importlib.import_module(verb.module)
     except ImportError as error:
-        raise CommandError(f"`ros2 bag` needs squeeze_segnet_ros, with its extra 'bags': {error}") from None
-    try:
-        with open_bag(args.bag_path) as bag:
-            print(describe(bag))
-    except SegmentationError as error:
-        raise CommandError(str(error)) from None
-    return 0
+        raise CommandError(f"`ros2 bag {argv[0]}` of {verb.package} cannot be loaded: {error}") from None
+    return int(module.main([*verb.arguments, *(_LONG.get(argument, argument) for argument in argv[1:])]))
 
 
-def _play(argv: list[str]) -> int:
-    try:
-        from squeeze_segnet_ros.ros import bag_player
-    except ImportError as error:
-        raise CommandError(f"`ros2 bag` needs squeeze_segnet_ros, with its extra 'bags': {error}") from None
-    return bag_player.main([_SHORT.get(argument, argument) for argument in argv])
-
-
-def _info_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("bag_path")
-
-
-_VERBS = {
-    "info": Verb("show what a bag holds", _info_arguments, _info),
-    "play": Verb("play a bag", lambda parser: None, lambda args: _play(sys.argv[3:])),
-}
+def _verbs() -> dict[str, _Verb]:
+    found = {}
+    for package in get_resources(_RESOURCE):
+        for line in get_resource(_RESOURCE, package)[0].splitlines():
+            name, module, *arguments = line.split()
+            found[name] = _Verb(package, module, arguments)
+    return found
