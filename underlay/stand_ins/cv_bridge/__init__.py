@@ -29,7 +29,7 @@ _COLOR_FORMATS = {
     "bayer_gbrg": ("BayerGR", 1),
     "bayer_grbg": ("BayerGB", 1),
 }
-_YUV_FORMATS = {"yuv422": "UYVY", "uyvy": "UYVY", "yuv422_yuy2": "YUY2", "yuyv": "YUY2"}
+_YUV_FORMATS = {"yuv422": "UYVY", "yuv422_yuy2": "YUY2"}
 _TYPES = {"8U": "u1", "8S": "i1", "16U": "u2", "16S": "i2", "32S": "i4", "32F": "f4", "64F": "f8"}
 _NAMES = {np.dtype(dtype): name for name, dtype in _TYPES.items()}
 
@@ -42,7 +42,10 @@ class CvBridge:
     """Converts between image messages and NumPy arrays of shape (height, width[, channels])."""
 
     def imgmsg_to_cv2(self, img_msg: Image, desired_encoding: str = "passthrough") -> np.ndarray:
-        """Return the image as a new array, as it is ("passthrough") or converted to the encoding."""
+        """Return the image as it is ("passthrough" or ""), or converted to the encoding.
+
+        As it is, it shares the message's memory, unless its rows are padded or of the other byte order.
+        """
         dtype, channels, _ = _parse(img_msg.encoding)
         order = dtype.newbyteorder(">" if img_msg.is_bigendian else "<")
         row = img_msg.width * channels * dtype.itemsize
@@ -54,11 +57,13 @@ class CvBridge:
         strides = (img_msg.step, channels * dtype.itemsize, dtype.itemsize)
         shape = (img_msg.height, img_msg.width, channels)
         data = bytes(img_msg.data) if isinstance(img_msg.data, list) else img_msg.data
-        image = np.ndarray(shape, order, data, strides=strides).astype(dtype, order="C")
+        image = np.ascontiguousarray(np.ndarray(shape, order, data, strides=strides)).astype(
+            dtype, copy=False
+        )
         image = image[..., 0] if channels == 1 else image
         return (
             image
-            if desired_encoding == "passthrough"
+            if desired_encoding in ("passthrough", "")
             else _convert(image, img_msg.encoding, desired_encoding)
         )
 
@@ -72,10 +77,8 @@ class CvBridge:
         actual = f"{_name(cvim.dtype)}C{channels}"
         if encoding == "passthrough":
             encoding = actual
-        elif (wanted := _type_name(encoding)) != actual:
-            raise CvBridgeError(
-                f"encoding specified as {encoding} ({wanted}), but image has incompatible type {actual}"
-            )
+        elif _type_name(encoding) != actual:
+            raise CvBridgeError(f"encoding specified as {encoding}, but image has incompatible type {actual}")
         message = Image(height=cvim.shape[0], width=cvim.shape[1], encoding=encoding)
         if header is not None:
             message.header = header
@@ -146,6 +149,8 @@ def _convert(image: np.ndarray, source: str, target: str) -> np.ndarray:
     if source_color and target_color:
         if source_color != target_color:
             image = cv2.cvtColor(image, _conversion_code(source, source_color, target, target_color))
+    elif target_color:
+        raise CvBridgeError(f"[{source}] is not a color format, but [{target}] is: that makes no sense")
     elif source_channels != target_channels:
         raise CvBridgeError(f"[{source}] and [{target}] are not both color formats and differ in channels")
     return _with_type(image, source_type, target_type)
