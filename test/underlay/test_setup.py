@@ -67,6 +67,7 @@ def test_package_xml_names_what_the_node_and_the_launch_file_import():
     }
     optional = {
         "PIL",
+        "av",
         "backports",
         "compression",  # of the standard library, from Python 3.14
         "lz4",
@@ -77,6 +78,8 @@ def test_package_xml_names_what_the_node_and_the_launch_file_import():
         "onnxscript",
         "openvino",
         "psutil",
+        "ray",
+        "rerun",
         "tensorboard",
         "triton",
     }
