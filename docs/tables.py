@@ -148,7 +148,8 @@ def _is_shown(action: argparse.Action) -> bool:
 
 
 def _option(parser: argparse.ArgumentParser, action: argparse.Action) -> tuple[str, str]:
-    values: Any = action.metavar or (action.dest.upper() if action.option_strings else action.dest)
+    metavar = " ".join(action.metavar) if isinstance(action.metavar, tuple) else action.metavar
+    values: Any = metavar or (action.dest.upper() if action.option_strings else action.dest)
     names = ", ".join(f"`{name}`" for name in action.option_strings)
     if action.choices and not action.metavar:
         values = "{" + ",".join(map(str, action.choices)) + "}"

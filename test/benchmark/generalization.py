@@ -65,7 +65,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--towns", nargs="+", default=TOWNS, metavar="WORD", help=f"held out of --streets [{' '.join(TOWNS)}]"
     )
     parser.add_argument("--drive", type=Path, default=SAMPLE_DRIVE, help="bag with labels [the sample bag]")
-    parser.add_argument("--device", default="auto")
+    parser.add_argument("--device", default="auto", help="cpu, cuda or cuda:N [a GPU if there is one]")
     parser.add_argument("--output", type=Path, help="JSON file to write the figures to")
 
 
