@@ -33,6 +33,7 @@ COMMANDS = {
     "data": Command("data", "look at a data set, or make one from bags", "bags"),
     "average": Command("average", "write the mean of several weights files of one network"),
     "evaluate": Command("evaluate", "score a network on a data set", "train"),
+    "quantize": Command("quantize", "write a weights file that can run in int8 on a CPU"),
     "export": Command("export", "write a network for other runtimes", "export"),
     "card": Command("card", "write a card for a network from outside, or try one on a picture", "onnx"),
     "bag": Command("bag", "describe a bag, recover one, or make one from a data set", "bags"),

@@ -27,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     data_arguments.add_loading(parser)
     parser.add_argument("--device", default="auto", help="cpu, cuda or cuda:N [a GPU if there is one]")
-    parser.add_argument("--precision", default="fp32", help="auto, fp32, bf16 or fp16 [fp32]")
+    parser.add_argument("--precision", default="fp32", help="auto, fp32, bf16, fp16 or int8 [fp32]")
     parser.add_argument("--output", type=Path, help="folder for the results [build/evaluate/<model>_<split>]")
 
 

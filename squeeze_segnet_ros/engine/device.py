@@ -7,6 +7,9 @@ import torch
 from squeeze_segnet_ros.errors import DeviceError
 
 PRECISIONS = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
+"""What a whole network computes in."""
+INT8 = "int8"
+"""On a CPU: convolutions in int8, as far as the scales in the weights file go."""
 
 
 def choose_device(device: str) -> torch.device:
@@ -39,8 +42,10 @@ def choose_precision(precision: str, device: torch.device) -> str:
         if device.type == "cuda":
             return "fp16"
         return "bf16" if computes_bf16(device) else "fp32"
-    if precision not in PRECISIONS:
-        raise DeviceError(f"unknown precision '{precision}': choose auto, {', '.join(PRECISIONS)}")
+    if precision not in (*PRECISIONS, INT8):
+        raise DeviceError(f"unknown precision '{precision}': choose auto, {', '.join(PRECISIONS)} or {INT8}")
+    if precision == INT8 and device.type != "cpu":
+        raise DeviceError(f"precision '{INT8}' is for a CPU: on a GPU choose auto, fp16, bf16 or fp32")
     if precision == "fp16" and device.type == "cpu":
         raise DeviceError("precision 'fp16' needs a GPU: on a CPU choose auto, fp32 or bf16")
     return precision

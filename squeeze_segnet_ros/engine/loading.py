@@ -17,10 +17,12 @@ from squeeze_segnet_ros.engine.backends.onnx import open_onnx
 from squeeze_segnet_ros.engine.backends.plain import Normalization
 from squeeze_segnet_ros.engine.backends.torch_cpu import CpuBackend, torch_on_cpu
 from squeeze_segnet_ros.engine.backends.torch_cuda import CudaBackend, torch_on_cuda
-from squeeze_segnet_ros.engine.device import choose_device, choose_precision
+from squeeze_segnet_ros.engine.device import INT8, choose_device, choose_precision
 from squeeze_segnet_ros.engine.fold import fold_batch_norm
+from squeeze_segnet_ros.errors import WeightsError
 from squeeze_segnet_ros.models import weights as weights_files
 from squeeze_segnet_ros.models.card import Card, read_card
+from squeeze_segnet_ros.models.weights import Int8Scales
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,8 @@ def load_network(name: str, weights: Path | None, device: str, precision: str) -
         UnknownModelError, WeightsError, DeviceError: see the message.
     """
     network, metadata, file = weights_files.network_with(name, weights)
-    backend = _torch_backend(network, Normalization(metadata.mean, metadata.std), device, precision)
+    normalization = Normalization(metadata.mean, metadata.std)
+    backend = _torch_backend(network, normalization, device, precision, file, metadata.int8)
     return Loaded(name, file, sha256_of(file), metadata.label_set, backend, str(backend.device))
 
 
@@ -101,7 +104,7 @@ def _load_card_of_ours(card: Card, sha256: str, device: str, precision: str) -> 
     mean = card.input.mean if card.says("input.mean") else metadata.mean
     std = card.input.std if card.says("input.std") else metadata.std
     normalization = Normalization(tuple(m / scale for m in mean), tuple(s / scale for s in std))
-    backend = _torch_backend(network, normalization, device, precision)
+    backend = _torch_backend(network, normalization, device, precision, card.file, metadata.int8)
     if card.targets is not None or card.input.size is not None:
         backend.network = FittedNetwork(backend.network, card, backend.device)
     label_set = card.label_set or label_set
@@ -109,12 +112,24 @@ def _load_card_of_ours(card: Card, sha256: str, device: str, precision: str) -> 
     return Loaded(card.name, card.file, sha256, label_set, backend, str(backend.device), any_size)
 
 
-def _torch_backend(network: nn.Module, normalization: Normalization, device: str, precision: str) -> Backend:
+def _torch_backend(
+    network: nn.Module,
+    normalization: Normalization,
+    device: str,
+    precision: str,
+    file: Path,
+    int8: Int8Scales | None,
+) -> Backend:
     chosen = choose_device(device)
     precision = choose_precision(precision, chosen)
+    if precision == INT8 and int8 is None:
+        raise WeightsError(
+            f"{file} has no scales for int8: write a file that has them with "
+            f"`python -m squeeze_segnet_ros quantize --weights {file} --output NEW`"
+        )
     folded = fold_batch_norm(network)
     if chosen.type == "cpu":
-        return torch_on_cpu(folded, precision, normalization)
+        return torch_on_cpu(folded, precision, normalization, int8)
     return torch_on_cuda(folded, chosen, precision, normalization)
 
 

@@ -1,13 +1,15 @@
 """Weights files: safetensors with the facts about the network in the file's metadata.
 
 A file holds the parameters and buffers under their PyTorch names, in fp16 or fp32, and one metadata entry,
-``squeeze_segnet_ros``, a JSON object with the fields of :class:`WeightsMetadata`.
+``squeeze_segnet_ros``, a JSON object with the fields of :class:`WeightsMetadata`. The tensors of
+:class:`Int8Scales`, where there are some, are named ``int8.`` and the convolution.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,8 +26,24 @@ from squeeze_segnet_ros.images.pixels import MEAN, STD
 from squeeze_segnet_ros.shipped import shipped
 
 _METADATA_KEY = "squeeze_segnet_ros"
+_INT8 = "int8."
 _MOST_BYTES, _MOST_HEADER = 2**31, 2**20
 """Ten times as much as the largest of our networks needs, and a hundred times."""
+
+
+@dataclass(frozen=True)
+class Int8Scales:
+    """What running a network in int8 takes beside its parameters; convolutions are named as in the network.
+
+    Attributes:
+        largest: the largest absolute value of each input channel, float (C,), by convolution.
+        signed: the convolutions whose inputs have both signs.
+        layers: the convolutions that compute in int8.
+    """
+
+    largest: Mapping[str, Tensor]
+    signed: frozenset[str]
+    layers: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -35,7 +53,8 @@ class WeightsMetadata:
     ``figures`` maps a data set's split (``"camvid/test"``) to its scores in 0..1; ``command`` and
     ``revision`` name the training command and the git revision; ``trained_on`` the splits that it saw, in
     files from before there was this field none. ``mean`` and ``std`` are those of red, green and blue in
-    0..1 that images are normalized with, in files that do not say so this package's.
+    0..1 that images are normalized with, in files that do not say so this package's. ``int8`` are the scales
+    for int8, where the file has some.
     """
 
     model: str
@@ -46,14 +65,21 @@ class WeightsMetadata:
     trained_on: tuple[str, ...] = ()
     mean: tuple[float, ...] = MEAN
     std: tuple[float, ...] = STD
+    int8: Int8Scales | None = field(default=None, compare=False)
 
     def to_json(self) -> str:
-        """Return the text that goes into the file."""
-        return json.dumps(dataclasses.asdict(self))
+        """Return the text that goes into the file; the tensors of ``int8`` are no part of it."""
+        fields = {each.name: getattr(self, each.name) for each in dataclasses.fields(self)}
+        fields["label_set"] = dataclasses.asdict(self.label_set)
+        if self.int8 is None:
+            del fields["int8"]
+        else:
+            fields["int8"] = {"signed": sorted(self.int8.signed), "layers": self.int8.layers}
+        return json.dumps(fields)
 
     @classmethod
-    def from_json(cls, text: str) -> WeightsMetadata:
-        """Read the text of :meth:`to_json`.
+    def from_json(cls, text: str, largest: Mapping[str, Tensor]) -> WeightsMetadata:
+        """Read the text of :meth:`to_json`; ``largest`` are the tensors of ``int8``.
 
         Raises:
             KeyError, TypeError, ValueError: it is not that.
@@ -63,6 +89,10 @@ class WeightsMetadata:
         classes = tuple(LabelClass(int(i), str(name), tuple(rgb)) for i, name, rgb in label_set["classes"])
         for key in {"trained_on", "mean", "std"} & fields.keys():
             fields[key] = tuple(fields[key])
+        if int8 := fields.pop("int8", None):
+            if missing := set(int8["layers"]) - set(largest):
+                raise ValueError(f"no scales for {min(missing)}")
+            fields["int8"] = Int8Scales(largest, frozenset(int8["signed"]), tuple(int8["layers"]))
         return cls(label_set=LabelSet(label_set["name"], classes), **fields)
 
 
@@ -77,6 +107,8 @@ def save(
         name: _rounded(tensor.detach().cpu(), dtype).contiguous()
         for name, tensor in network.state_dict().items()
     }
+    if metadata.int8 is not None:
+        tensors |= {_INT8 + name: each.float().cpu() for name, each in metadata.int8.largest.items()}
     partial = path.with_name(path.name + ".partial")
     path.parent.mkdir(parents=True, exist_ok=True)
     # Written here, with the user's umask: safetensors' own files are readable by their owner alone.
@@ -114,7 +146,8 @@ def load(path: Path) -> tuple[dict[str, Tensor], WeightsMetadata]:
             f"{path} has no '{_METADATA_KEY}' metadata: it was not written by this package's training"
         )
     try:
-        metadata = WeightsMetadata.from_json(text)
+        scales = {name.removeprefix(_INT8): each for name, each in tensors.items() if name.startswith(_INT8)}
+        metadata = WeightsMetadata.from_json(text, scales)
     except (AttributeError, KeyError, RecursionError, TypeError, ValueError) as error:
         raise WeightsError(f"{path} has damaged '{_METADATA_KEY}' metadata ({error!r})") from error
     for name, tensor in tensors.items():
@@ -124,7 +157,12 @@ def load(path: Path) -> tuple[dict[str, Tensor], WeightsMetadata]:
                 f"{path}: {count} of {tensor.numel()} values of tensor '{name}' are not finite: "
                 "give weights of a training that went well"
             )
-    return {k: t.float() if t.is_floating_point() else t for k, t in tensors.items()}, metadata
+    parameters = {
+        name: tensor.float() if tensor.is_floating_point() else tensor
+        for name, tensor in tensors.items()
+        if not name.startswith(_INT8)
+    }
+    return parameters, metadata
 
 
 def _check_size(path: Path) -> None:

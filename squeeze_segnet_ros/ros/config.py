@@ -92,7 +92,7 @@ class NodeConfig:
         "auto", "Compute device: auto, cpu, cuda, cuda:N, or openvino for the .onnx of a card."
     )
     precision: str = _parameter(
-        "auto", "Number format of the network.", choices=("auto", "fp32", "bf16", "fp16")
+        "auto", "Number format of the network.", choices=("auto", "fp32", "bf16", "fp16", "int8")
     )
     input_size: tuple[int, ...] = _parameter(
         (0, 0),

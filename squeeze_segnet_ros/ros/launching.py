@@ -24,7 +24,7 @@ BAG_FRAMES_WAITING = 10
 RVIZ_CAMERA = "/camera/front/image_raw"
 """The camera that the RViz file shows; the one that there is is mapped onto it."""
 _LOG_LEVELS = ("debug", "info", "warn", "error", "fatal")
-_PRECISIONS = ("auto", "fp32", "bf16", "fp16")
+_PRECISIONS = ("auto", "fp32", "bf16", "fp16", "int8")
 _TRUTH = {
     "true": True,
     "yes": True,

@@ -20,7 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.add_argument("--models", nargs="+", default=["all"], metavar="NAME", help="networks [all]")
     parser.add_argument("--device", default="auto", help="cpu, cuda or cuda:N [a GPU if there is one]")
-    parser.add_argument("--precision", default="fp32", help="auto, fp32, bf16 or fp16 [fp32]")
+    parser.add_argument("--precision", default="fp32", help="auto, fp32, bf16, fp16 or int8 [fp32]")
     parser.add_argument("--size", default="480x360", help="width x height of the image in pixels [480x360]")
     parser.add_argument("--rounds", type=int, default=10, help="timed runs of each network [10]")
     parser.add_argument("--only", choices=("networks", "engines"), help="one of the two comparisons [both]")

@@ -68,7 +68,7 @@ def test_the_defaults_are_valid_and_described() -> None:
         ("max_waiting", 0, "max_waiting is 0: must be from 1"),
         ("max_waiting", 1.5, "expected a whole number"),
         ("transport", "theora", "choose one of raw, compressed"),
-        ("precision", "int4", "choose one of auto, fp32, bf16, fp16"),
+        ("precision", "int4", "choose one of auto, fp32, bf16, fp16, int8"),
         ("qos.reliability", "sure", "choose one of auto, reliable, best_effort"),
         ("qos.depth", 0, "qos.depth is 0"),
         ("weights", 7, "weights is 7: expected a text"),

@@ -15,10 +15,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from squeeze_segnet_ros.engine.backends.int8 import STEM, Int8Plan, QuantizedConvolution
 from squeeze_segnet_ros.engine.backends.plain import Normalization, PlainNetwork
 from squeeze_segnet_ros.engine.scores import Scores
 from squeeze_segnet_ros.models.blocks import Fire
 from squeeze_segnet_ros.models.squeeze_segnet import SqueezeSegNet
+from squeeze_segnet_ros.models.weights import Int8Scales
 
 _EXACT_LAYERS = (
     "stem",
@@ -37,19 +39,23 @@ _VECTOR = 16
 """Output channels that oneDNN computes at once; an output that is no multiple of it is slower."""
 
 
-def for_cpu(network: nn.Module, dtype: torch.dtype, normalization: Normalization) -> nn.Module:
+def for_cpu(
+    network: nn.Module, dtype: torch.dtype, normalization: Normalization, int8: Int8Scales | None = None
+) -> nn.Module:
     """Return a network that maps RGB in 0..255, uint8 or float (N, 3, H, W), to :class:`Scores`.
 
     Args:
         network: in evaluation mode, with its batch norms folded; it is not changed.
         dtype: fp32 or bf16, to compute in.
         normalization: of the images that the network was trained with.
+        int8: the convolutions that compute in int8 instead.
     """
     network = copy.deepcopy(network)
     if _onednn_computes_in(dtype):
-        _fuse_relus(network)
+        fusion = _Fusion(network, dtype, int8)
+        fusion.fuse_relus()
         if isinstance(network, SqueezeSegNet):
-            return _FusedSqueezeSegNet(network, dtype, normalization)
+            return _FusedSqueezeSegNet(network, dtype, normalization, fusion)
     return PlainNetwork(network, dtype, normalization)
 
 
@@ -92,29 +98,54 @@ class _Convolution(nn.Module):
 
 
 class _FusedFire(nn.Module):
-    def __init__(self, fire: Fire) -> None:
+    def __init__(self, squeeze1x1: nn.Module, expand1x1: nn.Module, expand3x3: nn.Module) -> None:
         super().__init__()
-        self.squeeze1x1 = _Convolution(fire.squeeze1x1)
-        self.expand1x1 = _Convolution(fire.expand1x1)
-        self.expand3x3 = _Convolution(fire.expand3x3)
+        self.squeeze1x1, self.expand1x1, self.expand3x3 = squeeze1x1, expand1x1, expand3x3
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.squeeze1x1(x)
         return torch.cat((self.expand1x1(x), self.expand3x3(x)), 1)
 
 
-def _fuse_relus(network: nn.Module) -> None:
-    """Fuse every ReLU that follows a convolution, in a Sequential or a Fire."""
-    for parent in list(network.modules()):
-        for name, child in list(parent.named_children()):
-            if isinstance(child, Fire):
-                parent.register_module(name, _FusedFire(child))
-        if isinstance(parent, nn.Sequential):
-            busy = [i for i, layer in enumerate(parent) if not isinstance(layer, nn.Identity)]
-            for i, following in itertools.pairwise(busy):
-                convolution = parent[i]
-                if isinstance(convolution, nn.Conv2d) and isinstance(parent[following], nn.ReLU):
-                    parent[i], parent[following] = _Convolution(convolution), nn.Identity()
+class _Fusion:
+    """Puts convolutions that do more in one pass, or do it in int8, in place of those of a network."""
+
+    def __init__(self, network: nn.Module, dtype: torch.dtype, int8: Int8Scales | None) -> None:
+        self._network = network
+        self._dtype = dtype
+        self._plan = int8 and Int8Plan(network, int8)
+
+    def convolution(self, name: str, convolution: nn.Conv2d, relu: bool = True) -> nn.Module:
+        """Return what computes a convolution of this name in the network, and a ReLU if asked for."""
+        if self._plan and name in self._plan.layers:
+            # The stem's output is pooled, which is why it stays exact.
+            dtype = torch.float32 if name == STEM else self._dtype
+            return self._plan.convolution(name, convolution, dtype, relu)
+        return _Convolution(convolution, relu)
+
+    def fuse_relus(self) -> None:
+        """Fuse every ReLU that follows a convolution, in a Sequential or a Fire."""
+        for path, parent in list(self._network.named_modules()):
+            prefix = f"{path}." if path else ""
+            for name, child in list(parent.named_children()):
+                if isinstance(child, Fire):
+                    parts = {
+                        part: self.convolution(f"{prefix}{name}.{part}", convolution)
+                        for part, convolution in child.named_children()
+                        if isinstance(convolution, nn.Conv2d)
+                    }
+                    parent.register_module(name, _FusedFire(**parts))
+            if isinstance(parent, nn.Sequential):
+                busy = [i for i, layer in enumerate(parent) if not isinstance(layer, nn.Identity)]
+                for i, following in itertools.pairwise(busy):
+                    convolution = parent[i]
+                    if isinstance(convolution, nn.Conv2d) and isinstance(parent[following], nn.ReLU):
+                        parent[i] = self.convolution(f"{prefix}{i}", convolution)
+                        parent[following] = nn.Identity()
+        if self._plan and not isinstance(self._network, SqueezeSegNet):
+            for name, layer in list(self._network.named_modules()):
+                if isinstance(layer, nn.Conv2d) and name in self._plan.layers:
+                    self._network.set_submodule(name, self.convolution(name, layer, relu=False))
 
 
 class _Round(nn.Module):
@@ -132,22 +163,29 @@ class _FusedSqueezeSegNet(nn.Module):
     C channels, windows of h x w, an image of H x W, K classes.
     """
 
-    def __init__(self, network: SqueezeSegNet, dtype: torch.dtype, normalization: Normalization) -> None:
+    def __init__(
+        self, network: SqueezeSegNet, dtype: torch.dtype, normalization: Normalization, fusion: _Fusion
+    ) -> None:
         super().__init__()
         self.num_classes = network.inverse_conv1.out_channels
-        self.stem = _Convolution(_taking_bytes(network.conv1, normalization))
-        self.head = _Convolution(_by_pixel_of_block(network.inverse_conv1, 1 / 9), relu=False)
-        network.conv10 = _Convolution(network.conv10)  # type: ignore[assignment]
+        self.stem = fusion.convolution(STEM, _taking_bytes(network.conv1, normalization))
+        blocks = _by_pixel_of_block(network.inverse_conv1, 1 / 9)
+        self.head = fusion.convolution("inverse_conv1", blocks, relu=False)
+        network.conv10 = fusion.convolution("conv10", network.conv10)  # type: ignore[assignment]
         self.network = network
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         for name, layer in self.named_modules():
             if isinstance(layer, _Convolution) and name not in _EXACT_LAYERS:
                 layer.to(dtype)
-        network.encoder[_FIRST_ROUNDED] = nn.Sequential(_Round(dtype), network.encoder[_FIRST_ROUNDED])
+        first_rounded = network.encoder[_FIRST_ROUNDED]
+        if not any(isinstance(layer, QuantizedConvolution) for layer in first_rounded.modules()):
+            network.encoder[_FIRST_ROUNDED] = nn.Sequential(_Round(dtype), first_rounded)
 
     def forward(self, rgb: Tensor) -> Scores:
         size = (rgb.shape[2], rgb.shape[3])
-        x = self.stem(rgb.to(torch.float32, memory_format=torch.channels_last))  # (N, C, h, w)
+        if not isinstance(self.stem, QuantizedConvolution):
+            rgb = rgb.to(torch.float32, memory_format=torch.channels_last)
+        x = self.stem(rgb)  # (N, C, h, w)
         x, first = self.network.repeat_border(self.network.between(x), size)  # (N, C, h', w')
         blocks = self.head(x)[:, : 4 * self.num_classes]  # (N, 4K, h'+1, w'+1): each a block of 2x2 pixels
         # Row by row, a transposition takes a quarter of the time of one of all pixels at once.

@@ -4,10 +4,10 @@
 border, as those of 3 must for an even size; it returns the maxima of windows with stride 2, (N, C, h, w), and
 where each was found, (N, C, h, w), in a form of its own: of equal maxima the first counts.
 
-``unpool`` takes values (N, C, h, w) of any floating type, what ``pool`` returned of where, and the size
-(H, W) of the plane that was pooled; it returns (N, C, H, W) of the values' type: each value where its maximum
-was, zeros elsewhere. Where windows overlap, two of them may name one pixel: the later window in row-major
-order wins, as in a sequential loop, on every device and in every batch size.
+``unpool`` takes values (N, C, h, w) of any floating type, on a CPU of bytes too, what ``pool`` returned of
+where, and the size (H, W) of the plane that was pooled; it returns (N, C, H, W) of the values' type: each
+value where its maximum was, zeros elsewhere. Where windows overlap, two of them may name one pixel: the later
+window in row-major order wins, as in a sequential loop, on every device and in every batch size.
 """
 
 from __future__ import annotations

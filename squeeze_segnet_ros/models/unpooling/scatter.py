@@ -16,6 +16,10 @@ def pool(x: Tensor, kernel_size: int, ceil_mode: bool) -> tuple[Tensor, Tensor]:
 
 def unpool(x: Tensor, indices: Tensor, size: tuple[int, int]) -> Tensor:
     """See :mod:`~squeeze_segnet_ros.models.unpooling.contract`."""
+    if x.dtype == torch.uint8:
+        # PyTorch's takes no bytes, but moves patterns of 16 bits as they are.
+        patterns = unpool(x.to(torch.int16).view(torch.bfloat16), indices, size)
+        return patterns.view(torch.int16).to(torch.uint8)
     # A CPU walks the windows of a plane in order, so that the later one overwrites the earlier; but PyTorch
     # hands each thread a run of windows, and where two runs meet there is no order.
     unpooled = F.max_unpool2d(x, indices, [2, 2], output_size=size)
