@@ -50,9 +50,9 @@ def load(
         model: a name out of ``models.names()``, or the path of a card, which ends in ``.yaml``.
         weights: a safetensors file; None takes the released weights of the network. A card names its own.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:N``, or ``openvino`` for the .onnx of a card.
-        precision: ``auto``, ``fp32``, ``bf16``, ``fp16``, or ``int8`` on a CPU; files of other runtimes have their
-            own. With fp32 on a GPU, PyTorch's TF32, which rounds to 10 bits, is switched off for convolutions of
-            the whole process.
+        precision: ``auto``, ``fp32``, ``bf16``, ``fp16``, or ``int8`` on a CPU; other runtimes' files have
+            their own. With fp32 on a GPU, PyTorch's TF32, which rounds to 10 bits, is switched off for
+            convolutions of the whole process.
         input_size: height and width in pixels at which the network sees the images; None for their own, or
             for a card's ``size``.
 

@@ -84,7 +84,9 @@ def compare_engines(args: argparse.Namespace) -> None:
     """Measure our engine beside others as the command's arguments say, and write the engines' files."""
     shapes = [_parse_case(case) for case in args.engine_cases]
     device = choose_device(args.device)
-    available = peers.CPU_ENGINES if device.type == "cpu" else peers.GPU_ENGINES
+    available = peers.available(device)
+    if device.type == "cpu" and available != peers.CPU_ENGINES:
+        print("this CPU has no instructions for bf16 and would emulate it: only fp32 and int8 are measured")
     engines = tuple(engine for engine in available if not engine.name.startswith(tuple(args.without)))
     if not engines:
         raise ConfigError("--without leaves no engine to compare")

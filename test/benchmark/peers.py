@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import gc
 import importlib.util
+import itertools
 import json
 import os
 import statistics
@@ -21,6 +22,7 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -29,7 +31,7 @@ from torch import Tensor, nn
 from benchmark.floor import Rates, work
 from squeeze_segnet_ros.data.dataset import Labelled
 from squeeze_segnet_ros.engine import load
-from squeeze_segnet_ros.engine.device import PRECISIONS, choose_device
+from squeeze_segnet_ros.engine.device import PRECISIONS, choose_device, computes_bf16
 from squeeze_segnet_ros.engine.export import LabelsNetwork, labels_network, write_onnx
 from squeeze_segnet_ros.images.pixels import normalize
 from squeeze_segnet_ros.models.unpooling import MaxPool, Way
@@ -38,6 +40,7 @@ from squeeze_segnet_ros.scoring.metrics import confusion_matrix, scores
 Segment = Callable[[np.ndarray], np.ndarray]
 """uint8 (N, H, W, 3) RGB -> labels (N, H, W), both on the host."""
 WARM_UP_ROUNDS = 3
+CALIBRATION_FRAMES = 100
 START_SECONDS = 600
 """How long an engine may take to get ready; torch.compile takes longest."""
 
@@ -146,6 +149,32 @@ def _openvino(case: Case, precision: str, network: LabelsNetwork | None = None) 
     return lambda images: request.infer([images], share_inputs=True)[0]
 
 
+def sample_frames(most: int) -> list[np.ndarray]:
+    """Return frames of the sample bag, uint8 (H, W, 3) RGB."""
+    from squeeze_segnet_ros.bags import messages, open_bag
+
+    with open_bag(Path(__file__).parents[2] / "rosbags" / "street_camvid") as bag:
+        frames = bag.messages(["/camera/front/image_raw/compressed"])
+        return [messages.decode_image(frame.data, frame.type) for frame in itertools.islice(frames, most)]
+
+
+def _openvino_int8(case: Case) -> Segment:
+    """Return OpenVINO with NNCF's quantization after training, calibrated on frames of the sample bag."""
+    import nncf
+    import openvino
+
+    def resized(frame: np.ndarray) -> np.ndarray:
+        picture = cv2.resize(frame, (case.width, case.height), interpolation=cv2.INTER_AREA)
+        return np.stack([picture] * case.batch)
+
+    model = openvino.Core().read_model(_onnx(case))
+    frames = nncf.Dataset([resized(frame) for frame in sample_frames(CALIBRATION_FRAMES)])
+    quantized = nncf.quantize(model, frames, preset=nncf.QuantizationPreset.MIXED)
+    options = {"INFERENCE_NUM_THREADS": case.threads, "PERFORMANCE_HINT": "LATENCY"}
+    request = openvino.Core().compile_model(quantized, "CPU", options).create_infer_request()
+    return lambda images: request.infer([images], share_inputs=True)[0]
+
+
 def _pool_and_forget(x: Tensor, kernel_size: int, ceil_mode: bool) -> tuple[Tensor, Tensor]:
     return F.max_pool2d(x, kernel_size, stride=2, ceil_mode=ceil_mode), x
 
@@ -172,24 +201,29 @@ class Engine:
     packages: tuple[str, ...] = ()
     same_labels: bool = True
     """False for one that leaves out what the network says, to show a bound."""
+    bf16: bool = False
+    """Whether it computes in bf16, which a CPU without instructions for it emulates at a crawl."""
 
 
 _ONNX = ("onnx", "onnxscript")
 CPU_ENGINES = (
-    Engine("ours bf16", lambda case: _ours(case, "bf16")),
+    Engine("ours bf16", lambda case: _ours(case, "bf16"), bf16=True),
     Engine("ours fp32", lambda case: _ours(case, "fp32")),
-    Engine("PyTorch eager bf16", lambda case: _eager(case, "bf16")),
+    Engine("ours int8", lambda case: _ours(case, "int8")),
+    Engine("PyTorch eager bf16", lambda case: _eager(case, "bf16"), bf16=True),
     Engine("PyTorch eager fp32", lambda case: _eager(case, "fp32")),
-    Engine("torch.compile bf16", lambda case: _compiled(case, "bf16")),
+    Engine("torch.compile bf16", lambda case: _compiled(case, "bf16"), bf16=True),
     Engine("ONNX Runtime fp32", _onnx_runtime, (*_ONNX, "onnxruntime")),
-    Engine("OpenVINO bf16", lambda case: _openvino(case, "bf16"), (*_ONNX, "openvino")),
+    Engine("OpenVINO bf16", lambda case: _openvino(case, "bf16"), (*_ONNX, "openvino"), bf16=True),
     Engine("OpenVINO fp32", lambda case: _openvino(case, "f32"), (*_ONNX, "openvino")),
     Engine(
         "OpenVINO bf16, nearest for unpooling",
         lambda case: _openvino_nearest(case, "bf16"),
         (*_ONNX, "openvino"),
         same_labels=False,
+        bf16=True,
     ),
+    Engine("OpenVINO int8 (NNCF)", _openvino_int8, (*_ONNX, "openvino", "nncf")),
 )
 GPU_ENGINES = (
     Engine("ours fp16", lambda case: _ours(case, "fp16")),
@@ -268,6 +302,13 @@ def agreement(
             count += confusion_matrix(each, truth, classes)
     average = [scores(count).class_average_accuracy for count in counts]
     return Agreement(precision, images, same / pixels, average[1], average[0])
+
+
+def available(device: torch.device) -> tuple[Engine, ...]:
+    """Return the engines for a device, without those that it would only emulate."""
+    if device.type != "cpu":
+        return GPU_ENGINES
+    return tuple(engine for engine in CPU_ENGINES if not engine.bf16 or computes_bf16(device))
 
 
 def missing(engine: Engine) -> str:

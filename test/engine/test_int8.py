@@ -59,7 +59,7 @@ def test_a_convolution_in_int8_is_the_convolution_but_for_rounding(
 ) -> None:
     generator = torch.Generator().manual_seed(1)
     convolution = nn.Conv2d(16, 32, kernel, stride, padding, dilation, groups)
-    # Channels that differ by a factor of a hundred, as behind conv10: a scale for all would lose the small ones.
+    # Channels that differ by a hundred, as behind conv10: one scale for all would lose the small ones.
     x = torch.randn((2, 16, 20, 22), generator=generator) * torch.logspace(0, 2, 16).view(1, -1, 1, 1)
     x = x if signed else x.relu()
     with torch.inference_mode():
