@@ -15,7 +15,7 @@ from squeeze_segnet_ros.bags.cameras import find_cameras
 from squeeze_segnet_ros.bags.messages import IMAGE
 from squeeze_segnet_ros.bags.reader import printable
 from squeeze_segnet_ros.errors import BagError, ConfigError
-from squeeze_segnet_ros.ros.config import NodeConfig
+from squeeze_segnet_ros.ros.config import NodeConfig, settings
 from squeeze_segnet_ros.ros.parameter_file import ParameterFile
 from squeeze_segnet_ros.topics import COMPRESSED_SUFFIX, OUTPUTS, output_bases
 
@@ -24,7 +24,7 @@ BAG_FRAMES_WAITING = 10
 RVIZ_CAMERA = "/camera/front/image_raw"
 """The camera that the RViz file shows; the one that there is is mapped onto it."""
 _LOG_LEVELS = ("debug", "info", "warn", "error", "fatal")
-_PRECISIONS = ("auto", "fp32", "bf16", "fp16", "int8")
+_PRECISIONS = next(each.choices for each in settings() if each.name == "precision")
 _TRUTH = {
     "true": True,
     "yes": True,
