@@ -46,9 +46,7 @@ ARGUMENTS = (
     argument("model", "", f"Name of the network, or path of a card ({AS_IN_FILE})."),
     argument("weights", "", f"A safetensors file ({AS_IN_FILE})."),
     argument("device", "", f"auto, cpu, cuda or cuda:N ({AS_IN_FILE})."),
-    argument(
-        "precision", "", f"Number format: auto, fp32, bf16, fp16 or int8 ({AS_IN_FILE})."
-    ),
+    argument("precision", "", f"Number format: auto, fp32, bf16, fp16 or int8 ({AS_IN_FILE})."),
     argument("bag", "", "A bag to play: folder, .mcap or .db3. Everything ends with it."),
     argument("rate", "1.0", "Speed of the bag, 1.0 as recorded."),
     argument("loop", "false", "Play the bag again and again: true or false."),
