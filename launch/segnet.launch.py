@@ -51,6 +51,7 @@ ARGUMENTS = (
     argument("rate", "1.0", "Speed of the bag, 1.0 as recorded."),
     argument("loop", "false", "Play the bag again and again: true or false."),
     argument("rviz", "false", "Open RViz with the results: true or false."),
+    argument("record", "", "Bag to record the labels into; whole after Ctrl-C."),
     argument("name", "segnet", "Name of the node: two on one computer need two."),
     argument("namespace", "", "Namespace of the node, below the one that an including launch file sets."),
     argument(
@@ -89,6 +90,8 @@ def start(context):
         actions.insert(0, RegisterEventHandler(OnProcessExit(target_action=node, on_exit=end_with_node)))
     if plan.bag:
         actions += play(plan)
+    if plan.record:
+        actions.append(record(plan))
     if plan.rviz:
         actions.append(show(context, plan))
     return actions
@@ -138,6 +141,19 @@ def play(plan):
         ),
         ready,
     ]
+
+
+def record(plan):
+    """Write the outputs into a bag; the recorder ends, and its bag is whole, with everything else."""
+    return Node(
+        package=PACKAGE,
+        executable="recorder",
+        name=f"{plan.name}_recorder",
+        namespace="/",
+        parameters=[{"use_sim_time": plan.sim_time}],
+        arguments=[plan.record, "--cameras", *plan.cameras],
+        output="screen",
+    )
 
 
 def show(context, plan):

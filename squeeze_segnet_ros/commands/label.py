@@ -56,6 +56,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--dry-run", action="store_true", help="say what would be labelled, how long, how large"
     )
     parser.add_argument("--quiet", action="store_true", help="print errors only")
+    parser.add_argument(
+        "--ray", metavar="ADDRESS",
+        help="label bags on a Ray cluster: its address, auto for the one of this machine, local to start one",
+    )  # fmt: skip
+    parser.add_argument("--workers", type=int, default=0, help="of --ray local (default: one for each core)")
+    parser.add_argument("--worker-cpus", type=float, default=1, help="cores of a worker (default: 1)")
+    parser.add_argument("--worker-gpus", type=float, default=0, help="GPUs of a worker (default: 0)")
+    parser.add_argument(
+        "--slice", type=float, default=300.0, metavar="SECONDS",
+        help="with --ray, longer bags are labelled in slices of so many seconds (default: 300)",
+    )  # fmt: skip
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -78,6 +89,8 @@ def run(arguments: argparse.Namespace) -> int:
         images=arguments.images,
         batch=arguments.batch,
     )
+    if arguments.ray:
+        return _run_fleet(arguments, options)
     work = Run(
         arguments.output, plan(arguments.inputs), options,
         resume=arguments.resume, overwrite=arguments.overwrite,
@@ -91,17 +104,47 @@ def run(arguments: argparse.Namespace) -> int:
     told = Teller(sum(_frames(task, options) for task in work.todo), arguments.quiet)
     summary = work.label(options.load(), told)
     told.end()
+    return _report(str(work.output), summary, len(work.tasks), arguments.quiet)
+
+
+def _run_fleet(arguments: argparse.Namespace, options: Options) -> int:
+    from squeeze_segnet_ros.offline import fleet
+
+    if arguments.slice <= 0:
+        raise ConfigError(f"--slice {arguments.slice:g} makes no sense: seconds, above 0")
+    if arguments.dry_run:
+        raise ConfigError("--dry-run is for one machine: leave --ray out")
+    told = Teller(0, arguments.quiet)
+
+    def tell(state: fleet.State) -> None:
+        told.total = state.total_frames
+        told.tell(state.frames, f"{state.bags} of {state.total_bags} bags")
+
+    where = fleet.Fleet(
+        arguments.ray, arguments.workers, arguments.worker_cpus, arguments.worker_gpus, arguments.slice
+    )
+    summary = fleet.label_fleet(
+        arguments.inputs, arguments.output, options, where,
+        resume=arguments.resume, overwrite=arguments.overwrite, tell=tell,
+    )  # fmt: skip
+    told.end()
+    if not told.was_told and not arguments.quiet:
+        print(f"{arguments.output}: everything is labelled already")
+    return _report(arguments.output, summary, len(summary["bags"]), arguments.quiet)
+
+
+def _report(output: str, summary: dict[str, Any], inputs: int, quiet: bool) -> int:
     failed = summary["failed"]
-    if failed and len(failed) == len(work.tasks):
+    if failed and len(failed) == inputs:
         raise ConfigError(failed[0] if len(failed) == 1 else f"none of {len(failed)} inputs: {failed[0]}")
     for error in failed:
         print(f"label: {error}", file=sys.stderr)
-    if not arguments.quiet:
-        print(describe(work.output, summary))
+    if not quiet:
+        print(describe(output, summary))
     return _FAILED if failed else 0
 
 
-def describe(output: Path, summary: dict[str, Any]) -> str:
+def describe(output: str, summary: dict[str, Any]) -> str:
     """Return a line about a run that has ended."""
     counts = f"{summary['frames_labelled']} of {summary['frames_in']} frames labelled"
     refused = f", {summary['frames_refused']} refused" if summary["frames_refused"] else ""
@@ -156,31 +199,32 @@ class Teller:
     """Tells the progress of a run: on one line of a terminal, with a line a minute in a log."""
 
     def __init__(self, total: int, quiet: bool) -> None:
-        self._total, self._quiet = total, quiet
+        self.total, self._quiet = total, quiet
         self._started = self._told = time.monotonic()
         self._before, self._name, self._last = 0, "", 0
+        self.was_told = False
+        """Whether there was anything to tell."""
         self._terminal = sys.stderr.isatty()
 
     def __call__(self, progress: Progress) -> None:
-        """Tell, where it is time to."""
+        """Tell how far one input of several is."""
         if progress.name != self._name:
             self._before, self._name = self._before + self._last, progress.name
         self._last = progress.done
-        now = time.monotonic()
+        self.tell(self._before + self._last, progress.name)
+
+    def tell(self, done: int, what: str) -> None:
+        """Tell how many frames are done, where it is time to."""
+        self.was_told, now = True, time.monotonic()
         if self._quiet or now - self._told < (0.2 if self._terminal else _PERIOD_S):
             return
         self._told = now
-        done = self._before + self._last
         rate = done / (now - self._started)
-        left = f", {(self._total - done) / rate:.0f} s left" if self._total > done else ""
-        of = f" of {self._total}" if self._total else ""
-        line = f"{done}{of} frames, {rate:.1f} a second{left}: {progress.name}"
-        print(
-            f"\r\x1b[K{line}" if self._terminal else line,
-            end="" if self._terminal else "\n",
-            file=sys.stderr,
-            flush=True,
-        )
+        left = f", {(self.total - done) / rate:.0f} s left" if rate and self.total > done else ""
+        of = f" of {self.total}" if self.total else ""
+        line = f"{done}{of} frames, {rate:.1f} a second{left}: {what}"
+        start, end = ("\r\x1b[K", "") if self._terminal else ("", "\n")
+        print(f"{start}{line}", end=end, file=sys.stderr, flush=True)
 
     def end(self) -> None:
         """Leave the terminal's line."""

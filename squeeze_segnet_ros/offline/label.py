@@ -74,11 +74,15 @@ class Options:
 
 
 class Task(NamedTuple):
-    """One input and the name of what becomes of it: ``kind`` is bags, films or pictures."""
+    """One input and the name of what becomes of it: ``kind`` is bags, films or pictures.
+
+    ``span``: the part of a bag, from a time of recording, in ns, until before another; None for all of it.
+    """
 
     kind: str
     name: str
     paths: tuple[Path, ...]
+    span: tuple[int, int] | None = None
 
 
 class Progress(NamedTuple):
@@ -148,7 +152,7 @@ class Run:
         self.tasks, self.options = tuple(tasks), options
         self._check_place()
         self.summary = self._read_summary() if resume else {}
-        if resume and self.summary and self.summary.get("options") != _plain(options):
+        if resume and self.summary and self.summary.get("options") != as_json(options):
             raise ConfigError(
                 f"{self.output / SUMMARY} is of a run with other options: give those, or another folder"
             )
@@ -219,7 +223,7 @@ class Run:
             "weights_sha256": segmenter.weights_sha256,
             "device": segmenter.device,
             "precision": segmenter.precision,
-            "options": _plain(self.options),
+            "options": as_json(self.options),
         }
 
     def finish(self, task: Task, entry: dict[str, Any]) -> None:
@@ -229,13 +233,7 @@ class Run:
 
     def end(self) -> dict[str, Any]:
         """Return the summary with its sums."""
-        entries = [
-            entry for kind in ("bags", "films", "pictures") for entry in self.summary.get(kind, {}).values()
-        ]
-        self.summary["frames_in"] = sum(entry.get("frames_in", 0) for entry in entries)
-        self.summary["frames_labelled"] = sum(entry.get("frames_labelled", 0) for entry in entries)
-        self.summary["frames_refused"] = sum(len(entry.get("frames_refused", ())) for entry in entries)
-        self.summary["failed"] = [entry["error"] for entry in entries if "error" in entry]
+        self.summary |= sums(self.summary)
         self._write()
         shutil.rmtree(self.output / _UNFINISHED, ignore_errors=True)
         return self.summary
@@ -247,6 +245,17 @@ class Run:
             unfinished.replace(self.output / SUMMARY)
         except OSError as error:
             raise ConfigError(f"{self.output / SUMMARY} cannot be written: {error.strerror}") from None
+
+
+def sums(summary: dict[str, Any]) -> dict[str, Any]:
+    """Return what is said of all inputs together."""
+    entries = [e for kind in ("bags", "films", "pictures") for e in summary.get(kind, {}).values()]
+    return {
+        "frames_in": sum(entry.get("frames_in", 0) for entry in entries),
+        "frames_labelled": sum(entry.get("frames_labelled", 0) for entry in entries),
+        "frames_refused": sum(len(entry.get("frames_refused", ())) for entry in entries),
+        "failed": [entry["error"] for entry in entries if "error" in entry],
+    }
 
 
 def attempt(
@@ -289,10 +298,12 @@ def _label_bag(
     with open_bag(task.paths[0], recover=True) as bag:
         cameras = choose_cameras(bag, options.topics)
         total = sum(bag.info[topic].count for topic in cameras.values())
-        frames = bag_frames(bag, cameras)
-        entry = label_into_bag(task, output, list(cameras), frames, total, segmenter, options, tell)
-        missing = total - entry["frames_in"]
-        if missing:
+        frames = bag_frames(bag, cameras, *(task.span or (None, None)))
+        part = task.span is not None
+        entry = label_into_bag(
+            task, output, list(cameras), frames, total, segmenter, options, tell, may_be_empty=part
+        )
+        if not part and total != entry["frames_in"]:
             raise BagError(f"{bag.path}: {total} frames announced, {entry['frames_in']} came")
         return entry | {"duration_s": bag.duration_ns / 1e9, "note": bag.note}
 
@@ -320,8 +331,9 @@ def label_into_bag(
     segmenter: Segmenter,
     options: Options,
     tell: Tell,
+    may_be_empty: bool = False,
 ) -> dict[str, Any]:
-    """Label frames into the bag ``output / task.name``, which is there when it is whole."""
+    """Label frames into the bag ``output / task.name``, which is there when it is whole, and not empty."""
     # A bag's files are called as its folder, so it is made under its own name elsewhere.
     unfinished = output / _UNFINISHED / task.name
     shutil.rmtree(unfinished, ignore_errors=True)
@@ -335,6 +347,8 @@ def label_into_bag(
         )  # fmt: skip
     if not outcome.labelled:
         shutil.rmtree(unfinished, ignore_errors=True)
+        if may_be_empty:
+            return _entry(task, outcome, output, [])
         first = f": {outcome.refused[0].reason}" if outcome.refused else ""
         raise BagError(f"{task.paths[0]}: none of its {outcome.frames} frames can be labelled{first}")
     target = output / task.name
@@ -408,8 +422,8 @@ def _keep_on_disk(folder: Path) -> None:
                 os.fsync(file.fileno())
 
 
-def _plain(options: Options) -> dict[str, Any]:
-    """Return what decides the bytes of the output, as JSON has it."""
+def as_json(options: Options) -> dict[str, Any]:
+    """Return options, which decide the bytes of the output, as JSON has them."""
     plain: dict[str, Any] = json.loads(json.dumps(asdict(options)))
     return plain
 

@@ -118,7 +118,7 @@ def label_frames(
         SegmentationError: reading, the network or writing failed; what was refused is no error.
     """
     outcome = Outcome()
-    waiting: dict[tuple[int, ...], list[tuple[Frame, Pixels]]] = {}
+    waiting: dict[tuple[int, ...], list[tuple[Frame, Pixels, int]]] = {}
     labelled, refused = Counter[int](), Counter[int]()
     with (
         ThreadPoolExecutor(_DECODERS, "decode") as pool,
@@ -126,16 +126,18 @@ def label_frames(
         closing(_decoded_ahead(frames, pool, outcome)) as decoded,
     ):
 
-        def pass_through(group: list[tuple[Frame, Pixels]]) -> None:
+        def pass_through(group: list[tuple[Frame, Pixels, int]]) -> None:
             started = time.perf_counter()
             results = segmenter.segment(
-                [pixels.array for _, pixels in group], ask, encodings=[pixels.encoding for _, pixels in group]
+                [pixels.array for _, pixels, _ in group],
+                ask,
+                encodings=[pixels.encoding for _, pixels, _ in group],
             )
             outcome.seconds["network"] += time.perf_counter() - started
-            for (frame, pixels), result in zip(group, results, strict=True):
+            for (frame, pixels, before), result in zip(group, results, strict=True):
                 labelled[frame.camera] += 1
-                counts = labelled[frame.camera], refused[frame.camera]
-                writer.put(Labelled(frame, pixels, result, len(group), *counts))
+                order = labelled[frame.camera]
+                writer.put(Labelled(frame, pixels, result, len(group), order, before))
 
         for frame, future in decoded:
             try:
@@ -146,7 +148,7 @@ def label_frames(
                 outcome.refused.append(Refused(frame.name, frame.recorded_ns, str(error)))
                 continue
             group = waiting.setdefault(pixels.array.shape[:2], [])
-            group.append((frame, pixels))
+            group.append((frame, pixels, refused[frame.camera]))
             if len(group) == batch:
                 pass_through(waiting.pop(pixels.array.shape[:2]))
             elif sum(map(len, waiting.values())) >= 2 * batch:  # many sizes

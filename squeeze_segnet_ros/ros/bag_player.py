@@ -60,7 +60,8 @@ class Options:
     """How to play; times in seconds.
 
     ``clock_hz`` None publishes no /clock. ``stamp`` is recorded or now. ``topics`` None plays all.
-    ``wait_for_node`` is the full name of a node that must listen before the first message, or empty.
+    ``wait_for_node`` is the full name of a node that must listen before the first message, or empty;
+    ``wait_for_listeners`` are other topics that somebody must listen to by then, such as a recorder.
     """
 
     rate: float = 1.0
@@ -69,6 +70,7 @@ class Options:
     topics: tuple[str, ...] | None = None
     wait_s: float = WAIT_S
     wait_for_node: str = ""
+    wait_for_listeners: tuple[str, ...] = ()
     decompress: bool = False
     stamp: str = "recorded"
     depth: int = 10
@@ -312,6 +314,8 @@ class Player:
 
     def _is_heard(self, publishers: Sequence[Publisher]) -> bool:
         """Return whether the node that was asked for listens and each known subscription is matched."""
+        if not all(map(self._node.count_subscribers, self._options.wait_for_listeners)):
+            return False
         if not self._options.wait_for_node:
             return True
         heard = False
@@ -443,6 +447,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--wait-for-node", default="", metavar="NODE",
         help="of the subscribers, wait for this one (a full name, such as /segnet)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--wait-for-listeners", nargs="+", default=(), metavar="TOPIC",
+        help="wait until somebody listens to these topics too, such as a recorder of what the node makes",
     )  # fmt: skip
     parser.add_argument(
         "--decompress", action=argparse.BooleanOptionalAction, default=False,

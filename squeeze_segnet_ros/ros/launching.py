@@ -17,7 +17,7 @@ from squeeze_segnet_ros.bags.reader import printable
 from squeeze_segnet_ros.errors import BagError, ConfigError
 from squeeze_segnet_ros.ros.config import NodeConfig, settings
 from squeeze_segnet_ros.ros.parameter_file import ParameterFile
-from squeeze_segnet_ros.topics import COMPRESSED_SUFFIX, OUTPUTS, output_bases
+from squeeze_segnet_ros.topics import COMPRESSED_SUFFIX, LABEL_PNG, OUTPUTS, output_bases
 
 BAG_FRAMES_WAITING = 10
 """``max_waiting`` with a bag: a hiccup of a busy computer should cost no frame of a recording."""
@@ -67,6 +67,8 @@ class Plan:
         bag: how to label the bag, if there is one.
         player: the arguments of the bag player.
         rviz: whether RViz is wanted.
+        record: the bag that the outputs are recorded into, or nothing.
+        sim_time: whether the time comes from /clock.
         remarks: lines that the user should read.
     """
 
@@ -80,6 +82,8 @@ class Plan:
     bag: BagPlan | None
     player: tuple[str, ...]
     rviz: bool
+    record: str
+    sim_time: bool
     remarks: tuple[str, ...]
 
     @property
@@ -135,6 +139,7 @@ def make_plan(
     cameras = names_in(arguments["cameras"])
     rviz, loop = truth("rviz", arguments["rviz"]), truth("loop", arguments["loop"])
     rate = checked_rate(arguments["rate"])
+    record = str(Path(arguments["record"]).expanduser().absolute()) if arguments["record"] else ""
     bag = None
     if arguments["bag"]:
         # The package's own file names every parameter, and its cameras are not those of the bag.
@@ -153,6 +158,8 @@ def make_plan(
     if bag:
         clock = ("--clock",) if given["use_sim_time"] else ("--stamp", "now")
         player = (path, *player, *clock, *(["--decompress"] if bag.decompress else []))
+        if record:
+            player += ("--wait-for-listeners", *(f"{base}/{LABEL_PNG.name}" for base in output_bases(cameras)))
     shown = cameras or _names(in_file.get("cameras")) or NodeConfig().cameras
     return Plan(
         name=arguments["name"],
@@ -165,6 +172,8 @@ def make_plan(
         bag=bag,
         player=player,
         rviz=rviz,
+        record=record,
+        sim_time=bool(given.get("use_sim_time", in_file.get("use_sim_time", False))),
         remarks=tuple(filter(None, remarks)),
     )
 

@@ -1,7 +1,8 @@
 """Compare the networks, and our engine with others.
 
 Writes ``networks.json`` and ``networks.md`` (see :mod:`benchmark.networks`), ``engines.json``, ``engines.md``
-and ``engines.png`` (see :mod:`benchmark.peers`).
+and ``engines.png`` (see :mod:`benchmark.peers`), ``offline.json`` and ``offline.md`` (see
+:mod:`benchmark.offline`).
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--precision", default="fp32", help="auto, fp32, bf16, fp16 or int8 [fp32]")
     parser.add_argument("--size", default="480x360", help="width x height of the image in pixels [480x360]")
     parser.add_argument("--rounds", type=int, default=10, help="timed runs of each network [10]")
-    parser.add_argument("--only", choices=("networks", "engines"), help="one of the two comparisons [both]")
+    parser.add_argument("--only", choices=("networks", "engines", "offline"), help="one comparison [all]")
     parser.add_argument(
         "--engine-cases", nargs="+", default=ENGINE_CASES, metavar="CASE",
         help=f"width x height x batch for the engines [{' '.join(ENGINE_CASES)}]",
@@ -49,11 +50,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run the command."""
-    from benchmark import networks
+    from benchmark import networks, offline
 
-    if args.only != "engines":
+    if args.only in (None, "networks"):
         networks.compare_networks(args)
-    if args.only != "networks":
+    if args.only in (None, "engines"):
         networks.compare_engines(args)
+    if args.only in (None, "offline"):
+        offline.compare_offline(args)
     print(f"written to {args.output}/")
     return 0

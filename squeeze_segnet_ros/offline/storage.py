@@ -1,0 +1,120 @@
+"""Inputs and outputs anywhere: paths and the URLs of fsspec (``s3://``, ``gs://``, ``file://``, ``memory://``)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from squeeze_segnet_ros.errors import ConfigError
+from squeeze_segnet_ros.offline.sources import FILMS
+
+_BAGS = (".mcap", ".db3")
+
+
+def is_url(text: str | Path) -> bool:
+    """Return whether this names something on another machine or in a store, and no path."""
+    return "://" in str(text)
+
+
+def bags_at(url: str) -> list[str]:
+    """Return the URLs of the bags at a URL: itself, or those of the folders and files below it.
+
+    Raises:
+        ConfigError: there are none, or it cannot be read.
+    """
+    system, path = _open(url)
+    try:
+        if system.isfile(path):
+            return [url]
+        names = [name for name in system.ls(path, detail=False) if name.rstrip("/") != path.rstrip("/")]
+        if any(name.endswith("/metadata.yaml") or name.endswith(_BAGS) for name in names):
+            return [url]
+        inside = [name for name in names if system.isdir(name) or name.endswith((*_BAGS, *FILMS))]
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{url} cannot be read: {' '.join(str(error).split())}") from None
+    if not inside:
+        raise ConfigError(f"{url}: no bags there")
+    return [system.unstrip_protocol(name) for name in sorted(inside)]
+
+
+def name_of(url: str) -> str:
+    """Return the last part of a URL or path, without a bag's or film's suffix."""
+    name = str(url).rstrip("/").rpartition("/")[2]
+    path = Path(name)
+    return path.stem if path.suffix in (*_BAGS, *FILMS) else name
+
+
+def fetch(url: str, folder: Path) -> Path:
+    """Copy a file or folder into a local folder and return where it is; a path is not copied.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    if not is_url(url):
+        return Path(url)
+    system, path = _open(url)
+    target = folder / str(url).rstrip("/").rpartition("/")[2]
+    system.get(path.rstrip("/"), str(target), recursive=system.isdir(path))
+    return target
+
+
+def store(folder: Path, url: str, names: Sequence[str]) -> None:
+    """Copy files below a local folder to the same names below a URL or path.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    system, path = _open(url)
+    for name in names:
+        target = f"{path.rstrip('/')}/{name}"
+        system.makedirs(target.rpartition("/")[0], exist_ok=True)
+        # Under its name only when it is whole: stores do that by themselves, disks do not.
+        if "file" in _protocols(system):
+            system.put_file(str(folder / name), f"{target}.unfinished")
+            system.mv(f"{target}.unfinished", target)
+        else:
+            system.put_file(str(folder / name), target)
+
+
+def write_text(url: str, text: str) -> None:
+    """Write a small file at a URL."""
+    system, path = _open(url)
+    system.makedirs(path.rpartition("/")[0], exist_ok=True)
+    system.pipe_file(path, text.encode())
+
+
+def read_text(url: str) -> str | None:
+    """Return a small file at a URL, None where there is none."""
+    system, path = _open(url)
+    return system.cat_file(path).decode() if system.isfile(path) else None
+
+
+def exists(url: str) -> bool:
+    """Return whether there is something at a URL."""
+    system, path = _open(url)
+    return bool(system.exists(path))
+
+
+def remove(url: str) -> None:
+    """Remove a folder and all in it, where it is there."""
+    system, path = _open(url)
+    if system.exists(path):
+        system.rm(path, recursive=True)
+
+
+def _protocols(system: Any) -> tuple[str, ...]:
+    return (system.protocol,) if isinstance(system.protocol, str) else tuple(system.protocol)
+
+
+def _open(url: str) -> tuple[Any, str]:
+    """Return the file system of a URL and the path in it."""
+    try:
+        import fsspec
+    except ImportError:
+        raise ConfigError('URLs need fsspec: pip install "squeeze_segnet_ros[fleet]"') from None
+    try:
+        system, path = fsspec.core.url_to_fs(url)
+    except (ImportError, ValueError) as error:
+        raise ConfigError(f"{url}: {' '.join(str(error).split())}") from None
+    return system, path
