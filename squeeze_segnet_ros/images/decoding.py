@@ -110,9 +110,13 @@ def _rgb(values: np.ndarray) -> np.ndarray:
 def _decode(raw: bytes, flags: int, max_pixels: int) -> tuple[np.ndarray, str]:
     """Values of a picture, uint8 or uint16, and what the decoder found wrong with it, or nothing."""
     width, height = declared_size(raw, max_pixels)
+    data = np.frombuffer(raw, np.uint8)
     try:
         with overheard.picture_libraries() as heard:
-            values = cv2.imdecode(np.frombuffer(raw, np.uint8), flags)
+            values = cv2.imdecode(data, flags)
+        if heard.ambiguous:
+            with overheard.picture_libraries(alone=True) as heard:
+                values = cv2.imdecode(data, flags)
     except cv2.error as error:
         raise InvalidImageError(
             f"{width}x{height} picture cannot be decoded: {' '.join(str(error).split())}"

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import struct
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -158,6 +161,22 @@ def test_decompressing_sixteen_bits_keeps_them(channels: int, encoding: str) -> 
     raw = messages.image_message(messages.decompress(messages.serialize(message)), messages.IMAGE)
     assert (raw.encoding, raw.step, len(raw.data)) == (encoding, 64 * channels * 2, 48 * 64 * channels * 2)
     np.testing.assert_array_equal(raw.data.view("<u2").reshape(48, 64, channels), values)
+
+
+def test_threads_know_whose_picture_is_damaged_and_nothing_else_is_lost(capfd: Any) -> None:
+    sound = cv2.imencode(".jpg", cv2.resize(COLOR, (640, 480)))[1].tobytes()
+    damaged = sound[:-400] + bytes(300) + sound[-100:]
+
+    def look(number: int) -> bool:
+        if number % 10 == 0:
+            os.write(2, f"line {number}\n".encode())
+        return bool(decode(damaged if number % 3 == 0 else sound).damage)
+
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(look, range(120)))
+    assert found == [number % 3 == 0 for number in range(120)]
+    lines = capfd.readouterr().err.splitlines()
+    assert sorted(lines) == sorted(f"line {number}" for number in range(0, 120, 10))
 
 
 @pytest.mark.parametrize("name", ["nothing.png", "."])

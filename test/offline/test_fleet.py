@@ -139,8 +139,8 @@ def test_bags_are_found_below_urls(drives: Path) -> None:
     names = [storage.name_of(url) for url in storage.bags_at(f"file://{drives}")]
     assert names == ["drive_0", "drive_1", "drive_2", "torn"]
     assert storage.bags_at(f"file://{drives}/drive_0") == [f"file://{drives}/drive_0"]
-    with pytest.raises(ConfigError, match="no bags there"):
-        storage.bags_at(f"file://{drives}/drive_0/..//nothing")
+    with pytest.raises(ConfigError, match="cannot be read"):
+        storage.bags_at(f"file://{drives}/nothing")
 
 
 def test_a_memory_store_takes_files(tmp_path: Path) -> None:
