@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from squeeze_segnet_ros.errors import ConfigError
-from squeeze_segnet_ros.offline.sources import FILMS
 
 _BAGS = (".mcap", ".db3")
 
@@ -28,9 +27,12 @@ def bags_at(url: str) -> list[str]:
         if system.isfile(path):
             return [url]
         names = [name for name in system.ls(path, detail=False) if name.rstrip("/") != path.rstrip("/")]
-        if any(name.endswith("/metadata.yaml") or name.endswith(_BAGS) for name in names):
+        folders = [name for name in names if system.isdir(name)]
+        files = [name for name in names if name.endswith(_BAGS)]
+        bags = [name for name in folders if system.isfile(f"{name.rstrip('/')}/metadata.yaml")]
+        if any(name.endswith("/metadata.yaml") for name in names) or (files and not bags):
             return [url]
-        inside = [name for name in names if system.isdir(name) or name.endswith((*_BAGS, *FILMS))]
+        inside = [*folders, *files]
     except (OSError, ValueError) as error:
         raise ConfigError(f"{url} cannot be read: {' '.join(str(error).split())}") from None
     if not inside:
@@ -39,10 +41,10 @@ def bags_at(url: str) -> list[str]:
 
 
 def name_of(url: str) -> str:
-    """Return the last part of a URL or path, without a bag's or film's suffix."""
+    """Return the last part of a URL or path, without a bag file's suffix."""
     name = str(url).rstrip("/").rpartition("/")[2]
     path = Path(name)
-    return path.stem if path.suffix in (*_BAGS, *FILMS) else name
+    return path.stem if path.suffix in _BAGS else name
 
 
 def fetch(url: str, folder: Path) -> Path:
