@@ -159,7 +159,10 @@ def make_plan(
         clock = ("--clock",) if given["use_sim_time"] else ("--stamp", "now")
         player = (path, *player, *clock, *(["--decompress"] if bag.decompress else []))
         if record:
-            player += ("--wait-for-listeners", *(f"{base}/{LABEL_PNG.name}" for base in output_bases(cameras)))
+            player += (
+                "--wait-for-listeners",
+                *(f"{base}/{LABEL_PNG.name}" for base in output_bases(cameras)),
+            )
     shown = cameras or _names(in_file.get("cameras")) or NodeConfig().cameras
     return Plan(
         name=arguments["name"],

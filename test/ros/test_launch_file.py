@@ -163,6 +163,7 @@ ARGUMENTS = {
     "rate": "1.0",
     "loop": "false",
     "rviz": "false",
+    "record": "",
     "name": "segnet",
     "respawn": "false",
     "log_level": "info",
