@@ -67,3 +67,14 @@ def images_of() -> Iterator[Callable[[Sequence[Any]], Any]]:
             return checked(loader, range(len(frames)), "arrays")
 
         yield make
+
+
+@pytest.fixture(scope="session")
+def foreign_networks(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """Return the three networks from outside, as files with their cards."""
+    for library in ("onnxruntime", "onnxscript"):
+        pytest.importorskip(library, reason=f"{library} comes with the export extra")
+    from support import foreign
+
+    folder = tmp_path_factory.mktemp("foreign")
+    return {name: foreign.make(name, folder) for name in foreign.NAMES}

@@ -1,7 +1,9 @@
 """Networks from outside: a card is all it takes, and their labels are those of the file run by hand."""
 
+import gc
 import io
 import re
+import sys
 import textwrap
 import zipfile
 from pathlib import Path
@@ -16,13 +18,12 @@ import squeeze_segnet_ros as ssr
 from squeeze_segnet_ros import models
 from squeeze_segnet_ros.classes import UNLABELLED, LabelSet, label_set
 from squeeze_segnet_ros.engine import Request
+from squeeze_segnet_ros.engine.backends import onnx
 from squeeze_segnet_ros.errors import ConfigError, DeviceError, SegmentationError
 from squeeze_segnet_ros.images.pixels import normalize
 from squeeze_segnet_ros.models import weights
 from support import foreign
 
-onnxruntime = pytest.importorskip("onnxruntime", reason="ONNX Runtime comes with the onnx extra")
-pytest.importorskip("onnxscript", reason="writing ONNX needs the export extra")
 SIZES = ((61, 83), (96, 160), (120, 97))
 
 
@@ -35,14 +36,15 @@ def image_of(size, seed=0):
 
 def runner(card):
     """Run the file by hand: array in, array out."""
+    import onnxruntime
+
     session = onnxruntime.InferenceSession(str(card.with_suffix(".onnx")), providers=["CPUExecutionProvider"])
     return lambda x: session.run(None, {"image": x})[0]
 
 
 @pytest.fixture(scope="module")
-def networks(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("foreign")
-    return {name: foreign.make(name, folder) for name in foreign.NAMES}
+def networks(foreign_networks):
+    return foreign_networks
 
 
 @pytest.fixture(scope="module")
@@ -435,8 +437,97 @@ def test_what_a_card_does_not_go_with(networks, tmp_path):
         ssr.load(tmp_path / "nothing.yaml")
 
 
+def test_twenty_loads_leave_nothing_behind(networks):
+    def resident():
+        gc.collect()
+        return int(re.search(r"VmRSS:\s+(\d+)", Path("/proc/self/status").read_text())[1]) / 1024
+
+    def load_and_run(times):
+        for i in range(times):
+            ssr.load(networks[foreign.NAMES[i % 3]].card, device="cpu")(image_of(SIZES[0]))
+
+    load_and_run(9)
+    before = resident()
+    load_and_run(21)
+    assert resident() - before < 20
+
+
+class FakeOnnxRuntime:
+    """ONNX Runtime as its package for GPUs looks, without a GPU: what sessions are asked for is kept."""
+
+    __version__ = "1.99"
+
+    def __init__(self, real, providers):
+        self.real, self.providers, self.asked = real, providers, []
+        self.SessionOptions = real.SessionOptions
+
+    def get_available_providers(self):
+        return self.providers
+
+    def InferenceSession(self, file, options, providers):
+        self.asked.append(providers)
+        return self.real.InferenceSession(file, options, ["CPUExecutionProvider"])
+
+
+@pytest.fixture
+def gpu_runtime(monkeypatch, tmp_path):
+    import onnxruntime
+
+    fake = FakeOnnxRuntime(
+        onnxruntime, ["TensorrtExecutionProvider", "CUDAExecutionProvider", "CPUExecutionProvider"]
+    )
+    monkeypatch.setitem(sys.modules, "onnxruntime", fake)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(onnx, "choose_device", lambda device: torch.device("cuda", 1))
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda index: f"GPU {index}")
+    return fake
+
+
+def test_providers_of_a_gpu(networks, gpu_runtime):
+    file = networks["raspp"].card.with_suffix(".onnx")
+    opened = onnx.open_onnx(file, None, "cuda:1", "fp16", "abc")
+    assert (opened.name, opened.precision) == ("cuda:1", "fp16")
+    assert [name for name, _ in gpu_runtime.asked[0][:-1]] == ["CUDAExecutionProvider"]
+    opened._session_for((1, 3, 64, 96))
+    opened._session_for((2, 3, 64, 96))
+    opened._session_for((1, 3, 64, 96))
+    assert len(gpu_runtime.asked) == 3
+    (tensorrt, options), (cuda, _), cpu = gpu_runtime.asked[1]
+    assert (tensorrt, cuda, cpu) == (
+        "TensorrtExecutionProvider", "CUDAExecutionProvider", "CPUExecutionProvider",
+    )  # fmt: skip
+    assert options["device_id"] == 1 and options["trt_fp16_enable"]
+    assert options["trt_profile_opt_shapes"] == "image:1x3x64x96"
+    folders = {gpu_runtime.asked[i][0][1]["trt_engine_cache_path"] for i in (1, 2)}
+    assert len(folders) == 2 and all(Path(folder).is_dir() for folder in folders)
+    with pytest.raises(DeviceError, match="'bf16' is not for raspp"):
+        onnx.open_onnx(file, None, "cuda:1", "bf16", "abc")
+
+
+def test_an_engine_is_kept_for_each_file_version_gpu_and_shape(monkeypatch, tmp_path, caplog):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    keys = [
+        ("a", "10.0", "GPU", (1, 3, 64, 96), "fp16"),
+        ("b", "10.0", "GPU", (1, 3, 64, 96), "fp16"),
+        ("a", "10.1", "GPU", (1, 3, 64, 96), "fp16"),
+        ("a", "10.0", "other", (1, 3, 64, 96), "fp16"),
+        ("a", "10.0", "GPU", (2, 3, 64, 96), "fp16"),
+        ("a", "10.0", "GPU", (1, 3, 64, 96), "fp32"),
+    ]
+    assert len({onnx.engine_cache(*key) for key in keys}) == len(keys)
+    assert onnx.engine_cache(*keys[0]) == onnx.engine_cache(*keys[0])
+    monkeypatch.setenv("XDG_CACHE_HOME", "/proc/nowhere")
+    assert onnx.engine_cache(*keys[0]) is None
+    assert "built again at every start" in caplog.text
+
+
+def test_a_runtime_without_its_gpu(networks):
+    with pytest.raises(DeviceError, match="cuda"):
+        ssr.load(networks["raspp"].card, device="cuda")
+
+
 def test_a_runtime_that_is_missing_names_its_extra(networks, monkeypatch):
-    monkeypatch.setitem(__import__("sys").modules, "onnxruntime", None)
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
     with pytest.raises(
         ConfigError, match=r'onnxruntime is not installed .*pip install "squeeze_segnet_ros\[onnx\]"'
     ):
