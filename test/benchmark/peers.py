@@ -136,6 +136,17 @@ def _onnx_runtime(case: Case) -> Segment:
     return lambda images: session.run(None, {"image": images})[0]
 
 
+def _card(case: Case) -> Segment:
+    """Return our engine on the file of ``_onnx_runtime``, by its card: what it adds to a bare loop."""
+    path = Path(_onnx(case)).with_suffix(".yaml")
+    path.write_text(
+        f"name: card\nfile: labels.onnx\nclasses: camvid\noutput: {{kind: labels}}\n"
+        f"input: {{layout: NHWC, dtype: uint8, size: [{case.height}, {case.width}]}}\n"
+    )
+    segmenter = load(path, device="cpu")
+    return lambda images: np.stack(segmenter(list(images)))
+
+
 def _openvino(case: Case, precision: str, network: LabelsNetwork | None = None) -> Segment:
     import openvino
 
@@ -214,6 +225,7 @@ CPU_ENGINES = (
     Engine("PyTorch eager fp32", lambda case: _eager(case, "fp32")),
     Engine("torch.compile bf16", lambda case: _compiled(case, "bf16"), bf16=True),
     Engine("ONNX Runtime fp32", _onnx_runtime, (*_ONNX, "onnxruntime")),
+    Engine("the same file by its card", _card, (*_ONNX, "onnxruntime")),
     Engine("OpenVINO bf16", lambda case: _openvino(case, "bf16"), (*_ONNX, "openvino"), bf16=True),
     Engine("OpenVINO fp32", lambda case: _openvino(case, "f32"), (*_ONNX, "openvino")),
     Engine(

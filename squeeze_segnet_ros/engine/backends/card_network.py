@@ -58,6 +58,9 @@ class CardNetwork:
     def _as_input(self, rgb: Tensor) -> Tensor:
         card = self.card.input
         x = rgb if card.color == "rgb" else rgb.flip(1)
+        if card.layout == "NCHW":
+            # Bytes are brought into the file's order faster than the floats that they become.
+            x = x.contiguous()
         dtype = _DTYPES[card.dtype]
         if not self.as_it_is:
             x = normalize(x, card.mean, card.std, card.scale)
