@@ -43,3 +43,43 @@ def test_tools_have_one_version():
 def test_what_the_docs_need_is_pinned(path):
     lines = [line for line in path.read_text().splitlines() if not line.startswith("#")]
     assert all(re.fullmatch(r"[\w.-]+==[\w.]+", line) for line in lines)
+
+
+def test_the_minimum_that_is_tried_is_the_one_that_is_claimed():
+    tomllib = pytest.importorskip("tomllib", reason="Python 3.11 has it")
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    extras = project["optional-dependencies"]
+    claimed = [*project["dependencies"], *extras["train"], *extras["bags"], *extras["films"], *extras["dev"]]
+    least = dict(re.findall(r"^([\w-]+)>=([\d.]+)", "\n".join(claimed), re.MULTILINE))
+    tried = dict(re.findall(r"^([\w-]+)==([\d.]+)", (ROOT / ".github/minimum.txt").read_text(), re.MULTILINE))
+    assert tried.keys() == least.keys() - {
+        "mypy",
+        "ruff",
+        "pytest-xdist",
+    }  # what checks the code is not run there
+    for name, version in tried.items():
+        assert re.fullmatch(re.escape(least[name]) + r"(\.0)*(\.66)?", version), name
+
+
+@pytest.mark.parametrize(
+    "path", sorted((ROOT / ".github" / "workflows").glob("*.yml")), ids=lambda path: path.name
+)
+def test_a_workflow_runs_what_there_is(path):
+    workflow = yaml.safe_load(path.read_text())
+    targets = re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    for job in workflow["jobs"].values():
+        assert {"runs-on", "steps"} <= job.keys()
+        for step in job["steps"]:
+            assert ("uses" in step) != ("run" in step)
+            command = step.get("run", "")
+            assert set(re.findall(r"\bmake (\w+)", command)) <= set(targets)
+            for file in re.findall(r"-r (\S+)", command):
+                assert (ROOT / file).exists()
+        distributions = job.get("strategy", {}).get("matrix", {}).get("distribution", [])
+        if "container" not in job:
+            wheels = {
+                folder.name for folder in (ROOT / "underlay" / "requirements").iterdir() if folder.is_dir()
+            }
+            assert set(distributions) <= wheels
+    for ignored in re.findall(r"--ignore=(\S+)", path.read_text()):
+        assert (ROOT / ignored).is_dir()
