@@ -20,9 +20,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--encoder-weights", type=Path, help="ImageNet weights to start the encoder from")
     parser.add_argument(
         "--start-from",
-        type=Path,
-        help="weights file of the same network to start from; of other classes, its last layer's rows are "
-        "taken where the names are the same",
+        help="weights file of the same network to start from, or 'released'; of other classes, the last "
+        "layer's rows are taken where the names are the same",
     )
     parser.add_argument("--extra-data", help="data set of the same classes whose train split is mixed in")
     parser.add_argument("--steps", type=int, help="number of steps, instead of the configuration's")
@@ -36,6 +35,7 @@ def run(args: argparse.Namespace) -> int:
     """Run the command; 0 when it trained to the end, 130 after Ctrl-C, which leaves a checkpoint."""
     from squeeze_segnet_ros.data.dataset import open_dataset
     from squeeze_segnet_ros.memory import keep_freed_memory
+    from squeeze_segnet_ros.models import weights
     from squeeze_segnet_ros.training.config import TrainConfig
     from squeeze_segnet_ros.training.images import training_images
     from squeeze_segnet_ros.training.run_folder import check_unused
@@ -50,6 +50,9 @@ def run(args: argparse.Namespace) -> int:
         )
     if args.seed < 0:
         raise ConfigError(f"--seed is {args.seed}: give 0 or more")
+    start_from = Path(args.start_from) if args.start_from else None
+    if args.start_from == "released":
+        start_from = weights.released(config.model)
     dataset = data_arguments.dataset(args)
     extra = open_dataset(args.extra_data) if args.extra_data else None
     loading = data_arguments.loading(args)
@@ -66,5 +69,5 @@ def run(args: argparse.Namespace) -> int:
         if args.resume:
             trainer.resume()
         else:
-            trainer.start(args.encoder_weights, args.start_from)
+            trainer.start(args.encoder_weights, start_from)
         return 0 if trainer.train() else 130
