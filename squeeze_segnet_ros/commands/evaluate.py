@@ -69,7 +69,7 @@ def run(args: argparse.Namespace) -> int:
         report = evaluate(segmenter, images, mapped, output)
         if args.corruptions is not None:
             report["corruptions"] = corruptions.robustness(
-                segmenter, images, mapped, report["mean_iou"], names, severities
+                segmenter, images, mapped, report["mean_iou"] or 0.0, names, severities
             )
             corruptions.draw(output / "corruptions.jpg", segmenter, images[0].image, mapped, names)
     report |= {"data": dataset.name, "split": args.split}

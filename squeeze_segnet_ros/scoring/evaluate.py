@@ -101,10 +101,10 @@ def evaluate(segmenter: Segmenter, images: Images, remap: Remap, output: Path) -
         "images": len(images),
         "images_left_out": len(images.broken),
         "classes": remap.classes.name,
-        "global_accuracy": result.global_accuracy,
-        "class_average_accuracy": result.class_average_accuracy,
-        "mean_iou": result.mean_iou,
-        "boundary_f1": boundary_f1(counts.boundary),
+        "global_accuracy": _or_none(result.global_accuracy),
+        "class_average_accuracy": _or_none(result.class_average_accuracy),
+        "mean_iou": _or_none(result.mean_iou),
+        "boundary_f1": _or_none(boundary_f1(counts.boundary)),
         "class_accuracy": dict(zip(names, map(_or_none, result.class_accuracy), strict=True)),
         "iou": dict(zip(names, map(_or_none, result.iou), strict=True)),
         "confusion": counts.confusion.tolist(),
@@ -113,6 +113,10 @@ def evaluate(segmenter: Segmenter, images: Images, remap: Remap, output: Path) -
 
 def _or_none(value: float) -> float | None:
     return None if np.isnan(value) else float(value)
+
+
+def _cell(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"
 
 
 def markdown_table(report: dict[str, Any]) -> str:
@@ -124,14 +128,14 @@ def markdown_table(report: dict[str, Any]) -> str:
     lines = [f"### {title}", "", "| class | accuracy | IoU |", "|---|---|---|"]
     for name in report["iou"]:
         cells = (report[key][name] for key in ("class_accuracy", "iou"))
-        lines.append(f"| {name} | " + " | ".join("-" if c is None else f"{c:.3f}" for c in cells) + " |")
+        lines.append(f"| {name} | " + " | ".join(map(_cell, cells)) + " |")
     lines += [
         "",
         "| | class average accuracy | mean IoU | global accuracy | boundary F1 |",
         "|---|---|---|---|---|",
     ]
     keys = ("class_average_accuracy", "mean_iou", "global_accuracy", "boundary_f1")
-    lines.append(f"| **{report['model']}** | " + " | ".join(f"{report[key]:.3f}" for key in keys) + " |")
+    lines.append(f"| **{report['model']}** | " + " | ".join(_cell(report[key]) for key in keys) + " |")
     if (report["data"], report["split"]) == PAPER_SPLIT:
         lines += [
             f"| {name}, 1711.05491 Table 1 | {value} | | | |" for name, value in PAPER_CLASS_AVERAGE.items()

@@ -107,7 +107,9 @@ def _inner_boundary(mask: np.ndarray) -> np.ndarray:
 
 
 def boundary_f1(counts: BoundaryCounts) -> float:
-    """Return the mean over classes of the harmonic mean of boundary precision and recall, in 0..1."""
+    """Return the mean over classes of the harmonic mean of boundary precision and recall; NaN without any."""
+    if not counts.truth.any():
+        return float("nan")
     with np.errstate(divide="ignore", invalid="ignore"):
         precision = counts.predicted_hits / counts.predicted
         recall = counts.truth_hits / counts.truth

@@ -568,6 +568,19 @@ def test_rare_objects_are_pasted_onto_other_crops_with_their_pixels():
     assert torch.equal(pasted_labels[receiver][others], labels[receiver][others])
 
 
+def test_images_that_lie_on_the_device_give_the_same_crops(dots):
+    data = dots(6, (64, 80), [POLE, CAR])
+    config = AugmentConfig(
+        crop=(24, 32), rotation=5.0, rare_class_share=0.5, rare_classes=("pole",), noise=2.0
+    )
+    from_files, on_device = (CropSampler(data, CAMVID, config, 4, 1, torch.device("cpu")) for _ in range(2))
+    # As on a GPU, whose memory holds them all.
+    on_device.on_gpu = [tuple(torch.from_numpy(each.copy()) for each in labelled) for labelled in data]
+    for step in range(3):
+        for one, other in zip(from_files.draw(step), on_device.draw(step), strict=True):
+            torch.testing.assert_close(one, other, rtol=0, atol=1e-3)
+
+
 def test_every_image_comes_once_before_any_comes_again(dots):
     sampler = CropSampler(
         dots(10, (48, 48), [CAR]), CAMVID, AugmentConfig(crop=(8, 8)), 4, 0, torch.device("cpu")
