@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import threading
 import time
 from collections.abc import Callable
 
@@ -17,18 +18,22 @@ _VARIABLE = re.compile(r"""\d+|'[^']*'|"[^"]*"|\[[^]]*\]|\([^)]*\)""")
 
 
 class Complaints:
-    """Hands lines on to ``log``, not too many of them. ``clock`` gives seconds."""
+    """Hands lines on to ``log``, not too many of them; from any thread. ``clock`` gives seconds."""
 
     def __init__(self, log: Callable[[str], object], clock: Callable[[], float] = time.monotonic) -> None:
         self._log = log
         self._clock = clock
         self._told: dict[str, float] = {}
         self._untold: dict[str, int] = {}
+        self._lock = threading.Lock()
 
     def tell(self, what: str, error: Exception) -> None:
         """Print one line: ``error`` happened to ``what``, unless the like of it was told a moment ago."""
         line = f"{what}: {' '.join(str(error).split())}"
-        kind, now = _VARIABLE.sub("", line), self._clock()
+        with self._lock:
+            self._tell(line, _VARIABLE.sub("", line), self._clock())
+
+    def _tell(self, line: str, kind: str, now: float) -> None:
         self._told = {each: when for each, when in self._told.items() if now - when < PERIOD}
         if kind in self._told or len(self._told) >= LINES:
             # Bounded like the lines: of kinds beyond that, nobody asks how many there were.

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import threading
+import os
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from concurrent.futures import Future
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-import numpy as np
 from rclpy.clock import Clock
 from rclpy.impl.rcutils_logger import RcutilsLogger
 from std_msgs.msg import Header
@@ -17,6 +17,7 @@ from squeeze_segnet_ros.classes import UNLABELLED
 from squeeze_segnet_ros.engine import Request, Segmentation, Segmenter
 from squeeze_segnet_ros.engine.segmenter import MIN_SIZE
 from squeeze_segnet_ros.errors import DeviceLostError, InvalidImageError
+from squeeze_segnet_ros.images.encodings import Pixels
 from squeeze_segnet_ros.images.health import Finding
 from squeeze_segnet_ros.images.label_images import class_pixels
 from squeeze_segnet_ros.memory import release_freed_memory
@@ -27,6 +28,7 @@ from squeeze_segnet_ros.ros.complaints import Complaints
 from squeeze_segnet_ros.ros.config import NodeConfig
 from squeeze_segnet_ros.ros.frame_queue import Fate, FrameQueue
 from squeeze_segnet_ros.ros.loading import ids_of
+from squeeze_segnet_ros.ros.pipeline import Pipeline, Stages
 from squeeze_segnet_ros.topics import (
     CAMERA_INFO,
     CONFIDENCE,
@@ -39,18 +41,28 @@ from squeeze_segnet_ros.topics import (
 
 MAX_BATCH = 8
 """Frames of different cameras that go through the network together."""
+_MAX_DECODERS = 4
+
+
+class _Tools(NamedTuple):
+    """What a frame is worked on with; ``ask`` is what the config says of the outputs."""
+
+    segmenter: Segmenter
+    config: NodeConfig
+    ask: Request
 
 
 @dataclass
 class _Job:
-    """A frame on its way; ``seconds`` are the times of its stages so far."""
+    """A frame on its way; ``seconds`` are the times of its stages so far, ``since`` when it was decoded."""
 
     frame: CameraFrame
+    tools: _Tools
     wanted: frozenset[Output]
-    pixels: np.ndarray
-    encoding: str
+    picture: Pixels
     findings: tuple[Finding, ...]
-    seconds: dict[str, float] = field(default_factory=dict)
+    seconds: dict[str, float]
+    since: float
     settled: bool = False
 
     @property
@@ -62,23 +74,15 @@ class _Job:
         return self.frame.message.header
 
     @property
-    def kind(self) -> tuple[bool, bool]:
-        """What is asked of the network beside the labels: confidence, overlay."""
-        return CONFIDENCE in self.wanted, OVERLAY in self.wanted
-
-
-class _Tools(NamedTuple):
-    """What a batch is worked on with; ``ask`` is what the config says of the outputs."""
-
-    segmenter: Segmenter
-    config: NodeConfig
-    ask: Request
+    def kind(self) -> tuple[int, bool, bool]:
+        """With what it is worked on, and what is asked of the network beside labels: confidence, overlay."""
+        return id(self.tools), CONFIDENCE in self.wanted, OVERLAY in self.wanted
 
 
 class Labeller:
-    """Takes frames from the queue until it is closed and empty.
+    """Takes frames from the queue until it is closed and empty; :class:`Pipeline` says in which threads.
 
-    ``on_device_lost`` is called from its thread, with the reason, when the GPU has failed for good.
+    ``on_device_lost`` is called from one of them, with the reason, when the GPU has failed for good.
     """
 
     def __init__(
@@ -97,7 +101,7 @@ class Labeller:
         self._on_device_lost = on_device_lost
         self._tools: _Tools
         self._announced: tuple[Segmenter, float] | None = None
-        self._thread: threading.Thread | None = None
+        self._pipeline: Pipeline[CameraFrame, _Job, list[Segmentation]] | None = None
 
     def use(self, segmenter: Segmenter, config: NodeConfig) -> None:
         """Work with these from the next batch on. May be called from any thread.
@@ -114,63 +118,45 @@ class Labeller:
         segmenter.check(ask)
         self._tools = _Tools(segmenter, config, ask)
 
-    def start(self, thread_name: str) -> None:
-        """Begin to work, in a thread of this name."""
+    def start(self) -> None:
+        """Begin to work."""
         self._announced = None
         self._announce(self._tools)
-        # A network pass cannot be interrupted; a process that has to end does not wait for it.
-        self._thread = threading.Thread(target=self._work, name=thread_name, daemon=True)
-        self._thread.start()
+        on_gpu = self._tools.segmenter.device.startswith("cuda")
+        self._pipeline = Pipeline(
+            Stages(
+                take=lambda: self._queue.take(MAX_BATCH),
+                prepare=self._prepare,
+                group=_grouped,
+                compute=self._segment,
+                hand_on=self._hand_on,
+            ),
+            # A GPU uploads the next batch beside the computing of this one; a CPU has no time to spare.
+            passes=2 if on_gpu else 1,
+            decoders=min(_MAX_DECODERS, os.cpu_count() or 1),
+        )
+        self._pipeline.start()
 
     def join(self, seconds: float) -> bool:
         """Wait for the end of the work, after the queue was closed; False when it takes longer."""
-        if self._thread is not None:
-            self._thread.join(seconds)
-        return self._thread is None or not self._thread.is_alive()
+        return self._pipeline is None or self._pipeline.join(seconds)
 
-    def _work(self) -> None:
-        while batch := self._queue.take(MAX_BATCH):
-            self._label(batch)
-            self._queue.done(len(batch))
+    # The first stage: a frame that is worth the network becomes a job.
 
-    def _label(self, batch: list[CameraFrame]) -> None:
-        """Take a batch its way."""
-        tools = self._tools
-        self._announce(tools)
-        jobs = [job for frame in batch if (job := self._prepared(frame, tools.config))]
-        # Cameras whose listeners want the same go through together; nobody pays for another's overlay.
-        for kind in {job.kind for job in jobs}:
-            group = [job for job in jobs if job.kind == kind]
-            try:
-                results = self._segment(group, tools)
-                # The labels of all cameras first, since others wait for them.
-                for job, result in zip(group, results, strict=True):
-                    self._publish_label(job, result)
-                for job, result in zip(group, results, strict=True):
-                    self._publish_rest(job, result, tools.segmenter, len(group))
-            # Out of memory, say: the frame is gone, the node is not.
-            except Exception as error:
-                self._complaints.tell("segmenting failed", error)
-                if isinstance(error, DeviceLostError):
-                    self._on_device_lost(str(error))
-                for job in group:
-                    if not job.settled:
-                        job.camera.slot.settle(Fate.FAILED)
-
-    def _prepared(self, frame: CameraFrame, config: NodeConfig) -> _Job | None:
-        """Return a frame that is worth the network; None when it was settled otherwise."""
-        camera = frame.camera
-        wanted = camera.outputs.wanted()
+    def _prepare(self, frame: CameraFrame) -> _Job | None:
+        """Decode a frame; None when it was settled otherwise."""
+        camera, tools = frame.camera, self._tools
+        wanted, max_age = camera.outputs.wanted(), tools.config.max_age
         stamp, now = conversions.stamp_ns(frame.message.header), self._clock.now().nanoseconds
         try:
             if not any(output.needs_network for output in wanted):
                 fate = Fate.UNWATCHED
                 self._relay_camera_info(frame, wanted)
             else:
-                findings = camera.record.health.check_stamp(stamp, now, config.max_age)
+                findings = camera.record.health.check_stamp(stamp, now, max_age)
                 self._note(camera, findings)
-                if not config.max_age or now - stamp <= config.max_age * 1e9:
-                    return self._decode(frame, wanted, config.max_pixels, findings)
+                if not max_age or now - stamp <= max_age * 1e9:
+                    return self._decode(frame, tools, wanted, findings)
                 fate = Fate.TOO_OLD
         except InvalidImageError as error:
             fate = Fate.INVALID
@@ -182,25 +168,19 @@ class Labeller:
         return None
 
     def _decode(
-        self,
-        frame: CameraFrame,
-        wanted: frozenset[Output],
-        max_pixels: int,
-        findings: tuple[Finding, ...],
+        self, frame: CameraFrame, tools: _Tools, wanted: frozenset[Output], findings: tuple[Finding, ...]
     ) -> _Job:
         started = time.perf_counter()
-        record = frame.camera.record
-        pixels, encoding, damage, note = conversions.pixels_of(frame.message, max_pixels, record.bits)
-        self._tell_once(frame.camera, note)
-        if min(pixels.shape[:2]) < MIN_SIZE:
+        picture = conversions.pixels_of(frame.message, tools.config.max_pixels, frame.camera.record.bits)
+        self._tell_once(frame.camera, picture.note)
+        height, width = picture.array.shape[:2]
+        if min(height, width) < MIN_SIZE:
             raise InvalidImageError(
-                f"the image is {pixels.shape[1]}x{pixels.shape[0]}: at least {MIN_SIZE}x{MIN_SIZE} is needed"
+                f"the image is {width}x{height}: at least {MIN_SIZE}x{MIN_SIZE} is needed"
             )
         decoded = time.perf_counter()
-        findings += record.health.check(pixels, damage)
-        record.note(findings)
         seconds = {"waiting": started - frame.arrived, "decode": decoded - started}
-        return _Job(frame, wanted, pixels, encoding, findings, seconds)
+        return _Job(frame, tools, wanted, picture, findings, seconds, decoded)
 
     def _note(self, camera: CameraLine, findings: tuple[Finding, ...]) -> None:
         camera.record.note(findings)
@@ -212,49 +192,84 @@ class Labeller:
         if note and camera.record.is_news(note):
             self._log.warning(f"{camera.input.topic}: {note}")
 
-    def _segment(self, jobs: list[_Job], tools: _Tools) -> list[Segmentation]:
-        confidence, overlay = jobs[0].kind
+    # The second stage: the network.
+
+    def _segment(self, jobs: list[_Job]) -> list[Segmentation]:
+        started = time.perf_counter()
+        for job in jobs:
+            job.seconds["waiting"] += started - job.since
+        (_, confidence, overlay), tools = jobs[0].kind, jobs[0].tools
         if confidence and not tools.segmenter.gives_scores:
             confidence = False
             note = f"no confidence image: {tools.segmenter.model} gives labels without scores"
             for job in jobs:
                 self._tell_once(job.camera, note)
         ask = replace(tools.ask, confidence=confidence, overlay=overlay)
-        return tools.segmenter.segment(
-            [job.pixels for job in jobs], ask, encodings=[job.encoding for job in jobs]
-        )
+        pictures, encodings = [job.picture.array for job in jobs], [job.picture.encoding for job in jobs]
+        results = tools.segmenter.segment(pictures, ask, encodings)
+        size = tools.config.label_size
+        return [conversions.at_size(result, size) for result in results] if all(size) else results
+
+    # The third stage: what others get.
+
+    def _hand_on(
+        self, frames: list[CameraFrame], groups: list[tuple[list[_Job], Future[list[Segmentation]]]]
+    ) -> None:
+        if not groups:
+            self._announce(self._tools)
+        for group, future in groups:
+            self._announce(group[0].tools)
+            try:
+                results = future.result()
+                # The labels of all cameras first, since others wait for them.
+                for job, result in zip(group, results, strict=True):
+                    self._publish_label(job, result)
+                for job, result in zip(group, results, strict=True):
+                    self._publish_rest(job, result, len(group))
+            # Out of memory, say: the frame is gone, the node is not.
+            except Exception as error:
+                self._complaints.tell("segmenting failed", error)
+                if isinstance(error, DeviceLostError):
+                    self._on_device_lost(str(error))
+                for job in group:
+                    if not job.settled:
+                        job.camera.slot.settle(Fate.FAILED)
+        self._queue.done(len(frames))
 
     def _publish_label(self, job: _Job, result: Segmentation) -> None:
         started = time.perf_counter()
         job.camera.outputs.announce_to_new()
         if LABEL in job.wanted:
-            job.camera.outputs.publish(LABEL, conversions.image_message(job.header, result.labels, "mono8"))
+            job.camera.outputs.publish(
+                LABEL, conversions.serialized_image(job.header, result.labels, "mono8")
+            )
         latency = (self._clock.now().nanoseconds - conversions.stamp_ns(job.header)) / 1e9
         job.seconds |= result.seconds | {"publish": time.perf_counter() - started, "end_to_end": latency}
 
-    def _publish_rest(self, job: _Job, result: Segmentation, segmenter: Segmenter, batch_size: int) -> None:
+    def _publish_rest(self, job: _Job, result: Segmentation, batch_size: int) -> None:
         """Publish each output only if somebody listens."""
         started = time.perf_counter()
         header, publish = job.header, job.camera.outputs.publish
-        self._relay_camera_info(job.frame, job.wanted, job.pixels.shape, result.labels.shape)
+        self._relay_camera_info(job.frame, job.wanted, job.picture.array.shape, result.labels.shape)
         if result.confidence is not None:
-            publish(CONFIDENCE, conversions.image_message(header, result.confidence, "mono8"))
+            publish(CONFIDENCE, conversions.serialized_image(header, result.confidence, "mono8"))
         if result.overlay is not None:
-            publish(OVERLAY, conversions.image_message(header, result.overlay, "rgb8"))
+            publish(OVERLAY, conversions.serialized_image(header, result.overlay, "rgb8"))
         if LABEL_PNG in job.wanted:
-            publish(LABEL_PNG, conversions.png_message(header, result.labels))
+            publish(LABEL_PNG, conversions.serialized_png(header, result.labels))
+        # After what others wait for; a camera's frames come here in their order.
+        job.findings += job.camera.record.health.check(job.picture.array, job.picture.damage)
+        job.camera.record.note(job.findings)
         job.settled = True
         job.camera.slot.settle(Fate.LABELLED)
         job.seconds["publish"] += time.perf_counter() - started
         job.camera.record.labelled.tick()
         job.camera.record.add_times(job.seconds)
         if STATS in job.wanted:
-            publish(STATS, self._stats(job, result, segmenter, batch_size))
+            publish(STATS, self._stats(job, result, batch_size))
 
-    def _stats(
-        self, job: _Job, result: Segmentation, segmenter: Segmenter, batch_size: int
-    ) -> SegmentationStats:
-        counts, seconds = job.camera.slot.counts(), job.seconds
+    def _stats(self, job: _Job, result: Segmentation, batch_size: int) -> SegmentationStats:
+        counts, seconds, segmenter = job.camera.slot.counts(), job.seconds, job.tools.segmenter
         pixels = class_pixels(result.labels)
         return SegmentationStats(
             header=job.header,
@@ -309,3 +324,11 @@ class Labeller:
         message = conversions.label_info_message(self._clock.now().to_msg(), segmenter.classes, threshold)
         for camera in self._cameras:
             camera.outputs.announce(message)
+
+
+def _grouped(jobs: Sequence[_Job]) -> list[list[_Job]]:
+    """Put together what goes through the network together: nobody pays for another's overlay."""
+    kinds: dict[object, list[_Job]] = {}
+    for job in jobs:
+        kinds.setdefault(job.kind, []).append(job)
+    return list(kinds.values())

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import copy
+import struct
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 import cv2
 import numpy as np
 from builtin_interfaces.msg import Time
+from rclpy.serialization import serialize_message
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image, RegionOfInterest
 from std_msgs.msg import Header
 from vision_msgs.msg import LabelInfo, VisionClass
@@ -20,6 +22,9 @@ from squeeze_segnet_ros.images import MAX_PIXELS, decoding
 from squeeze_segnet_ros.images.encodings import ENCODINGS, NO_CAMERA, Pixels, check_size, described
 from squeeze_segnet_ros.images.label_images import png_of
 from squeeze_segnet_ros.images.sample_bits import SampleBits
+
+_LENGTH = struct.Struct("=I")
+"""What stands before a sequence in CDR, in the byte order of this computer."""
 
 
 def pixels_of(
@@ -60,19 +65,26 @@ def _converted(message: Image) -> np.ndarray:
     return pixels
 
 
-def image_message(header: Header, pixels: np.ndarray, encoding: str) -> Image:
-    """Return uint8 (H, W) or (H, W, C) as an Image."""
+def serialized_image(header: Header, pixels: np.ndarray, encoding: str) -> bytes:
+    """Return uint8 (H, W) or (H, W, C) as a serialized Image, which a publisher takes as it is."""
     message = Image(header=header, height=pixels.shape[0], width=pixels.shape[1], encoding=encoding)
     message.step = pixels.nbytes // pixels.shape[0]
-    _fill(message, pixels)
-    return message
+    return _serialized(message, pixels)
 
 
-def png_message(header: Header, labels: np.ndarray) -> CompressedImage:
-    """Return uint8 (H, W) as a lossless CompressedImage that image_transport can show."""
+def serialized_png(header: Header, labels: np.ndarray) -> bytes:
+    """Return uint8 (H, W) as a lossless, serialized CompressedImage that image_transport can show."""
     message = CompressedImage(header=header, format="mono8; png compressed mono8")
-    _fill(message, png_of(labels))
-    return message
+    return _serialized(message, png_of(labels))
+
+
+def _serialized(message: Image | CompressedImage, data: np.ndarray) -> bytes:
+    """Serialize a message whose last field, ``data``, is this."""
+    # As a field it would be copied twice more, into the message and out of it, and what a field takes as an
+    # array differs between distributions.
+    message.data = [0]
+    head = serialize_message(message)[: -_LENGTH.size - 1]
+    return b"".join((head, _LENGTH.pack(data.nbytes), np.ascontiguousarray(data).data.cast("B")))
 
 
 def label_info_message(stamp: Time, classes: Iterable[LabelClass], min_confidence: float) -> LabelInfo:
@@ -143,9 +155,3 @@ def at_size(result: Segmentation, size: Sequence[int]) -> Segmentation:
 def stamp_ns(header: Header) -> int:
     """Return the stamp of a header in nanoseconds."""
     return int(header.stamp.sec) * 10**9 + int(header.stamp.nanosec)
-
-
-def _fill(message: Image | CompressedImage, values: np.ndarray) -> None:
-    # Into the array that the message already has: assigning one copies it again, and anything else than an
-    # array.array is looked at byte by byte.
-    message.data.frombytes(np.ascontiguousarray(values).data.cast("B"))

@@ -33,8 +33,8 @@ if TYPE_CHECKING:
 
 DRAIN_SECONDS = 1.0
 """After SIGINT or SIGTERM, frames that wait are labelled for so long; the rest counts as shutting_down."""
-LABELLER, LOADER = "labeller", "loader"
-"""Names of the threads that run the network, and that load one beside it."""
+LOADER = "loader"
+"""Name of the thread that loads a network beside the one that runs."""
 _DEACTIVATE_SECONDS = 60.0
 _DELIVERY_SECONDS = 0.3
 _POLL_SECONDS = 0.1
@@ -186,7 +186,7 @@ class SegnetNode(LifecycleNode):
     def _activate(self) -> None:
         assert self._labeller is not None
         self._queue.open()
-        self._labeller.start(LABELLER)
+        self._labeller.start()
         for camera in self._cameras:
             camera.input.subscribe()
             self.get_logger().info(f"listening to {camera.input.topic}")

@@ -45,6 +45,8 @@ class Arrivals:
     def destroy(self) -> None:
         """Let go of the publisher, before it is destroyed."""
         self._event.destroy_when_not_in_use()
+        # It holds on to the publisher, which would stay in the graph until Python looks for circles.
+        self._event = None
 
 
 def sender_of(info: MessageInfo) -> bytes | None:

@@ -2,7 +2,7 @@
 
 Writes ``networks.json`` and ``networks.md`` (see :mod:`benchmark.networks`), ``engines.json``, ``engines.md``
 and ``engines.png`` (see :mod:`benchmark.peers`), ``offline.json`` and ``offline.md`` (see
-:mod:`benchmark.offline`).
+:mod:`benchmark.offline`), ``node.json`` and ``node.md`` (see :mod:`benchmark.node_rate`).
 """
 
 from __future__ import annotations
@@ -24,7 +24,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--precision", default="fp32", help="auto, fp32, bf16, fp16 or int8 [fp32]")
     parser.add_argument("--size", default="480x360", help="width x height of the image in pixels [480x360]")
     parser.add_argument("--rounds", type=int, default=10, help="timed runs of each network [10]")
-    parser.add_argument("--only", choices=("networks", "engines", "offline"), help="one comparison [all]")
+    parser.add_argument(
+        "--only", choices=("networks", "engines", "offline", "node"), help="one comparison [all]"
+    )
     parser.add_argument(
         "--engine-cases", nargs="+", default=ENGINE_CASES, metavar="CASE",
         help=f"width x height x batch for the engines [{' '.join(ENGINE_CASES)}]",
@@ -50,7 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run the command."""
-    from benchmark import networks, offline
+    from benchmark import networks, node_rate, offline
 
     if args.only in (None, "networks"):
         networks.compare_networks(args)
@@ -58,5 +60,7 @@ def run(args: argparse.Namespace) -> int:
         networks.compare_engines(args)
     if args.only in (None, "offline"):
         offline.compare_offline(args)
+    if args.only in (None, "node"):
+        node_rate.compare(args.seconds, args.output)
     print(f"written to {args.output}/")
     return 0

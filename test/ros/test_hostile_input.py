@@ -18,8 +18,9 @@ from hypothesis import strategies as st
 from sensor_msgs.msg import CompressedImage, Image
 
 from squeeze_segnet_ros.errors import InvalidImageError
+from squeeze_segnet_ros.images.encodings import CHANNELS
 from squeeze_segnet_ros.images.health import CameraHealth
-from squeeze_segnet_ros.ros.messages import CHANNELS, pixels_of
+from squeeze_segnet_ros.ros.messages import pixels_of
 
 SIZES = st.one_of(st.integers(0, 80), st.sampled_from([2**16, 2**31, 2**32 - 1]))
 ENCODINGS = st.one_of(
@@ -35,14 +36,14 @@ PICTURES = [
 def seen(message: Any) -> np.ndarray | None:
     """Return the pixels, or None after a proper refusal; anything else fails the test."""
     try:
-        pixels, encoding, _ = pixels_of(message)
+        pixels, encoding = pixels_of(message)[:2]
     except InvalidImageError as error:
         assert str(error)
         assert "\n" not in str(error)
         return None
     assert pixels.dtype == np.uint8
     assert pixels.shape[2:] == (() if CHANNELS[encoding] == 1 else (CHANNELS[encoding],))
-    CameraHealth().check(pixels, 0, 0)
+    CameraHealth().check(pixels)
     return pixels
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import struct
 import sys
+import threading
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
 import cv2
@@ -202,6 +204,35 @@ def test_what_others_print_while_a_picture_is_decoded_is_not_lost(capfd) -> None
         os.write(2, b"half a line")
     assert heard == ["libpng warning: iCCP: known incorrect sRGB profile"]
     assert capfd.readouterr().err == "[INFO] all is well\nhalf a line"
+
+
+def test_threads_that_decode_at_the_same_time_are_told_of_their_own_pictures(capfd) -> None:
+    sound = encoded(".jpg")
+    broken = sound[: len(sound) // 2] + b"\xff\x00" * 20 + sound[len(sound) // 2 :]
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(decode, [sound, broken] * 40))
+    assert not any(each.damage for each in found[::2])
+    assert all("JPEG" in each.damage for each in found[1::2])
+    assert capfd.readouterr().err == ""
+
+
+def test_who_listens_alone_waits_for_the_others_and_they_for_it() -> None:
+    order: list[str] = []
+
+    def alone() -> None:
+        with overheard.picture_libraries(alone=True) as heard:
+            order.append("alone")
+            os.write(2, b"libpng warning: mine\n")
+        order.append(str(heard))
+
+    with overheard.picture_libraries() as heard:
+        thread = threading.Thread(target=alone)
+        thread.start()
+        thread.join(0.2)
+        order.append("first")
+    thread.join()
+    assert order == ["first", "alone", "['libpng warning: mine']"]
+    assert not heard
 
 
 def test_images_may_have_no_more_pixels_than_asked_for() -> None:

@@ -22,6 +22,7 @@ class NullEngine:
     model, device, precision = "null", "cpu", "fp32"
     input_size: tuple[int, int] | None = None
     weights, weights_sha256 = Path("/dev/null"), ""
+    gives_scores = True
 
     def __init__(self, seconds: float = 0.0) -> None:
         self.seconds = seconds
@@ -31,6 +32,9 @@ class NullEngine:
     def classes(self) -> tuple[LabelClass, ...]:
         """The classes in the order of their ids."""
         return CAMVID.classes
+
+    def check(self, ask: Request) -> None:
+        """Take whatever is asked."""
 
     def segment(
         self, images: Sequence[np.ndarray], ask: Request, encodings: Sequence[str]
