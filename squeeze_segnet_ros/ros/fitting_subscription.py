@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from rclpy.event_handler import QoSRequestedIncompatibleQoSInfo, SubscriptionEventCallbacks
+from rclpy.event_handler import SubscriptionEventCallbacks
 from rclpy.node import Node
-from rclpy.qos import DurabilityPolicy, QoSPolicyKind, QoSProfile, ReliabilityPolicy
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.subscription import Subscription
 from rclpy.topic_endpoint_info import TopicEndpointInfo
 
@@ -45,6 +45,7 @@ class FittingSubscription:
         self._reliability = reliability
         self._on_renewed = on_renewed
         self._subscription: Subscription | None = None
+        self._complained = False
         self._subscribe(self._fitting(self.offers()))
 
     def offers(self) -> Sequence[TopicEndpointInfo]:
@@ -66,6 +67,14 @@ class FittingSubscription:
             self._node.destroy_subscription(self._subscription)
             self._subscribe(fitting)
             self._on_renewed()
+            offered = " ".join(policy.name.lower() for policy in fitting)
+            self._node.get_logger().info(f"{self.topic} is offered as {offered}: subscribing to it so")
+        elif self._reliability == RELIABLE != _least(offers) and not self._complained:
+            self._complained = True
+            self._node.get_logger().warning(
+                f"{self.topic}: nothing arrives from a camera that offers best_effort, since "
+                "qos.reliability is reliable: set it to auto or best_effort"
+            )
 
     def take_pending(self) -> None:
         """Deliver what has arrived and is not with the callback yet; for the executor's thread only."""
@@ -81,11 +90,9 @@ class FittingSubscription:
 
     def _fitting(self, offers: Sequence[TopicEndpointInfo]) -> Quality:
         profiles = [offer.qos_profile for offer in offers]
-        # Best effort loses most large images on the default transport: for publishers that offer no more.
-        offered = BEST_EFFORT if any(each.reliability == BEST_EFFORT for each in profiles) else RELIABLE
         # One that publishes once, and keeps it for those that come later.
         latched = bool(profiles) and all(each.durability == LATCHED for each in profiles)
-        return self._reliability or offered, LATCHED if latched else VOLATILE
+        return self._reliability or _least(offers), LATCHED if latched else VOLATILE
 
     def _deliver(self, message: Any, info: MessageInfo) -> None:
         self._heard = True
@@ -100,24 +107,14 @@ class FittingSubscription:
             self._name,
             deliver,
             QoSProfile(depth=self._depth, reliability=reliability, durability=durability),
-            event_callbacks=SubscriptionEventCallbacks(incompatible_qos=self._on_incompatible),
+            # An executor looks at every event that might come each time it waits: asking now and then is
+            # less.
+            event_callbacks=SubscriptionEventCallbacks(use_default_callbacks=False),
         )
 
-    def _on_incompatible(self, event: QoSRequestedIncompatibleQoSInfo) -> None:
-        if self._reliability == RELIABLE and event.last_policy_kind == QoSPolicyKind.RELIABILITY:
-            self._node.get_logger().warning(
-                f"{self.topic}: nothing arrives from a camera that offers best_effort, since "
-                "qos.reliability is reliable: set it to auto or best_effort"
-            )
-            return
-        # The event's own subscription cannot be destroyed from inside the event.
-        if self._node.executor is not None:
-            self._node.executor.create_task(self._fit_soon)
 
-    async def _fit_soon(self) -> None:
-        self.fit()
-        reliability, durability = self._quality
-        self._node.get_logger().info(
-            f"{self.topic} is offered as {reliability.name.lower()}, {durability.name.lower()}: "
-            "subscribing to it so"
-        )
+def _least(offers: Sequence[TopicEndpointInfo]) -> ReliabilityPolicy:
+    """Return the reliability that every publisher offers."""
+    # Best effort loses most large images on the default transport: for publishers that offer no more.
+    unreliable = any(offer.qos_profile.reliability == BEST_EFFORT for offer in offers)
+    return BEST_EFFORT if unreliable else RELIABLE

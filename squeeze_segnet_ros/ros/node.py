@@ -38,6 +38,7 @@ LOADER = "loader"
 _DEACTIVATE_SECONDS = 60.0
 _DELIVERY_SECONDS = 0.3
 _POLL_SECONDS = 0.1
+_FIT_SECONDS = 0.2
 
 
 @dataclass(frozen=True)
@@ -84,6 +85,7 @@ class SegnetNode(LifecycleNode):
         # Wall time, so that a paused bag still shows what the node is doing.
         steady = Clock(clock_type=ClockType.STEADY_TIME)
         self._report_timer = self.create_timer(1.0, self._publish_diagnostics, clock=steady)
+        self.create_timer(_FIT_SECONDS, self._fit, clock=steady)
         back = JumpThreshold(min_forward=None, min_backward=Duration(nanoseconds=-1), on_clock_change=True)
         self._jump_handle = self.get_clock().create_jump_callback(back, post_callback=self._on_time_jump)
 
@@ -315,10 +317,14 @@ class SegnetNode(LifecycleNode):
         self._diagnostics.publish(message)
         self._tell_if_unwatched()
 
+    def _fit(self) -> None:
+        """Ask cameras that have come or changed for what they offer."""
+        for camera in self._cameras:
+            camera.input.fit()
+
     def _look_after(self, camera: CameraLine) -> None:
         """Do what is not done frame by frame."""
         camera.outputs.announce_to_new()
-        camera.input.fit()
         before, camera.silence = camera.silence, camera.input.silence()
         if camera.silence and not before:
             self.get_logger().warning(f"no frames for {silence.PATIENCE:.0f} s: {camera.silence}")

@@ -26,10 +26,12 @@ def main(arguments: list[str] | None = None) -> int:
     argv = sys.argv if arguments is None else ["segnet_node", *arguments]
     # These imports take a while. A signal that comes meanwhile must find its handler, and rclpy sets up none:
     # its own would end the context before the frames that wait are labelled.
-    from squeeze_segnet_ros.memory import share_one_heap
+    from squeeze_segnet_ros.memory import keep_freed_memory, share_one_heap
 
-    # The middleware's threads would come first with heaps of their own.
+    # The middleware's threads would come first with heaps of their own. And a frame takes the place of one
+    # before it: the kernel would clear its pages anew.
     share_one_heap()
+    keep_freed_memory()
 
     import rclpy
     from rclpy.executors import SingleThreadedExecutor

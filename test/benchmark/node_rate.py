@@ -93,7 +93,11 @@ def measure(case: Case, seconds: float, node: Sequence[str] | None = None, **env
         TooLate: the node or the cameras do not get ready.
     """
     command = node or [sys.executable, "-c", NODE.format(seconds=case.engine_ms / 1e3)]
-    own_graph = {"ROS_DOMAIN_ID": str(random.randint(1, 101)), "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST"}
+    own_graph = {
+        "ROS_DOMAIN_ID": str(random.randint(1, 101)),
+        "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST",
+        "PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")]),
+    }
     topics = [f"/camera{i}/image" for i in range(case.cameras)]
     transport = "compressed" if case.encoding in ("jpeg", "png") else "raw"
     cameras_given = f"cameras:=[{','.join(topics)}]"
