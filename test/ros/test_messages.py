@@ -26,6 +26,7 @@ pytest.importorskip("rclpy", reason="needs ROS 2")
 pytest.importorskip("vision_msgs", reason="needs vision_msgs")
 
 from builtin_interfaces.msg import Time
+from rclpy.serialization import deserialize_message, serialize_message
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from std_msgs.msg import Header
 
@@ -253,7 +254,7 @@ def test_the_size_is_known_without_decoding() -> None:
 @pytest.mark.parametrize(("encoding", "channels"), [("mono8", 1), ("rgb8", 3)])
 def test_arrays_become_images(encoding: str, channels: int) -> None:
     pixels = picture(channels=channels)
-    image = conversions.image_message(HEADER, pixels, encoding)
+    image = deserialize_message(conversions.serialized_image(HEADER, pixels, encoding), Image)
     assert (image.header, image.width, image.height, image.encoding) == (HEADER, 64, 48, encoding)
     assert len(image.data) == image.step * image.height
     np.testing.assert_array_equal(conversions.pixels_of(image)[0], pixels)
@@ -261,14 +262,23 @@ def test_arrays_become_images(encoding: str, channels: int) -> None:
 
 def test_a_view_that_is_not_contiguous_becomes_an_image() -> None:
     pixels = picture()[::2, ::2]
-    np.testing.assert_array_equal(
-        conversions.pixels_of(conversions.image_message(HEADER, pixels, "rgb8"))[0], pixels
-    )
+    image = deserialize_message(conversions.serialized_image(HEADER, pixels, "rgb8"), Image)
+    np.testing.assert_array_equal(conversions.pixels_of(image)[0], pixels)
+
+
+def test_serialized_images_are_what_rclpy_makes_of_them() -> None:
+    for frame_id in ("", "a", "cam", "left", "front"):
+        header = Header(stamp=HEADER.stamp, frame_id=frame_id)
+        image = message(picture(7, 5), "rgb8")
+        image.header = header
+        ours = conversions.serialized_image(header, picture(7, 5), "rgb8")
+        assert len(ours) == len(serialize_message(image)), "what lies between the fields is not set"
+        assert deserialize_message(ours, Image) == image
 
 
 def test_label_pngs_are_lossless() -> None:
     labels = picture(channels=1)
-    image = conversions.png_message(HEADER, labels)
+    image = deserialize_message(conversions.serialized_png(HEADER, labels), CompressedImage)
     assert "png" in image.format
     np.testing.assert_array_equal(
         cv2.imdecode(np.frombuffer(image.data, np.uint8), cv2.IMREAD_UNCHANGED), labels
