@@ -278,7 +278,8 @@ class Trainer:
         if self.device.type == "cuda":
             where = torch.cuda.get_device_name(self.device)
         else:
-            where = f"{torch.get_num_threads()} threads of the CPU"
+            threads = torch.get_num_threads()
+            where = f"{threads} thread{'s' if threads > 1 else ''} of the CPU"
         return f"{where} in {precision}"
 
     def _train_step(self, network: nn.Module) -> float:

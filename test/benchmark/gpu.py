@@ -200,11 +200,11 @@ def _train(args: argparse.Namespace, record: Record) -> None:
     common = ["--data", str(args.data), "--device", args.device]
     if args.extra_data:
         common += ["--extra-data", str(args.extra_data)]
-    start: list[str] = []
+    start = ["--overwrite"]  # what was cut off before its first checkpoint
     if args.encoder_weights:
-        start = ["--encoder-weights", str(args.encoder_weights)]
+        start += ["--encoder-weights", str(args.encoder_weights)]
     elif args.start_from:
-        start = ["--start-from", str(args.start_from)]
+        start += ["--start-from", str(args.start_from)]
 
     def job(name: str, more: Mapping[str, object], output: Path, rest: Sequence[str], minutes: float) -> Job:
         config = args.output / f"{name}.yaml"
