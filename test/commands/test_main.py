@@ -30,6 +30,7 @@ def test_the_version_is_that_of_the_package(capsys, request):
 
 
 def test_no_command_imports_pytorch_to_tell_its_help():
+    pytest.importorskip("rclpy", reason="the command reliability needs ROS 2")
     done = subprocess.run(
         [sys.executable, "-c", _HELP_OF_ALL], capture_output=True, text=True, timeout=120, check=True
     )

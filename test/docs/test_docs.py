@@ -17,6 +17,8 @@ tables = runpy.run_path(str(ROOT / "docs" / "tables.py"))
 @pytest.mark.parametrize("page", tables["pages"](), ids=lambda page: page.stem)
 def test_its_tables_are_those_of_the_code(page):
     text = page.read_text()
+    if page.stem in ("commands", "launch_arguments"):
+        pytest.importorskip("rclpy", reason="the launch file and the command reliability need ROS 2")
     assert text == tables["updated"](text), "out of date: python docs/tables.py"
 
 
@@ -54,6 +56,8 @@ def _options(parser):
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_option_of_a_command_says_what_it_does(name):
+    if name == "reliability":
+        pytest.importorskip("rclpy", reason="it needs ROS 2")
     silent = [action.dest for action in _options(parser_for(name)) if not action.help]
     assert not silent
 
