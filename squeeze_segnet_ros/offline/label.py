@@ -17,8 +17,9 @@ from squeeze_segnet_ros.bags import open_bag
 from squeeze_segnet_ros.bags.reader import BagReader, is_bag
 from squeeze_segnet_ros.engine import Request, Segmenter, load
 from squeeze_segnet_ros.errors import BagError, ConfigError, SegmentationError
-from squeeze_segnet_ros.offline.pipeline import BATCH, Frame, Outcome, label_frames
-from squeeze_segnet_ros.offline.sinks import DEFAULT_OUTPUTS, BagSink, Extras, PictureSink, outputs_named
+from squeeze_segnet_ros.offline import BATCH, DEFAULT_OUTPUTS
+from squeeze_segnet_ros.offline.pipeline import Frame, Outcome, label_frames
+from squeeze_segnet_ros.offline.sinks import BagSink, Extras, PictureSink, outputs_named
 from squeeze_segnet_ros.offline.sources import (
     FILMS,
     bag_frames,

@@ -23,9 +23,8 @@ from squeeze_segnet_ros.engine import Request, Segmentation, Segmenter
 from squeeze_segnet_ros.engine.segmenter import MIN_SIZE
 from squeeze_segnet_ros.errors import InvalidImageError
 from squeeze_segnet_ros.images.encodings import Pixels
+from squeeze_segnet_ros.offline import BATCH
 
-BATCH = 8
-"""Frames that go through the network together, as in the node."""
 AHEAD, BEHIND = 24, 24
 """Frames that are decoded and wait, and that are labelled and wait to be written."""
 _DECODERS = max(1, min(8, (os.cpu_count() or 1) - 1))

@@ -31,7 +31,6 @@ from squeeze_segnet_ros.topics import (
     output_bases,
 )
 
-DEFAULT_OUTPUTS = (LABEL_PNG, LABEL_INFO, STATS)
 _BY_NAME = {output.name: output for output in OUTPUTS if output is not CAMERA_INFO}
 
 

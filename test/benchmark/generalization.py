@@ -18,6 +18,7 @@ import argparse
 import json
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
@@ -28,10 +29,11 @@ from squeeze_segnet_ros.bags.reader import open_bag
 from squeeze_segnet_ros.data import ENVIRONMENT
 from squeeze_segnet_ros.data.dataset import Dataset, given, open_dataset
 from squeeze_segnet_ros.data.to_bag import IMAGE_TOPIC, TRUTH_TOPIC
-from squeeze_segnet_ros.engine import Segmenter, load
 from squeeze_segnet_ros.errors import ConfigError, DatasetError
-from squeeze_segnet_ros.models import weights
 from squeeze_segnet_ros.scoring.metrics import confusion_matrix, scores
+
+if TYPE_CHECKING:
+    from squeeze_segnet_ros.engine import Segmenter
 
 TOWNS = ("davis", "london", "paris", "madrid", "palma", "gerona", "berkeley", "harvard")
 """Held out of the streets: about a fifth of its images."""
@@ -75,6 +77,9 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         SegmentationError: data, bag or weights cannot be read.
     """
+    from squeeze_segnet_ros.engine import load  # imports PyTorch
+    from squeeze_segnet_ros.models import weights
+
     data = given(args.data)
     parts = _parts(args, data)
     found = {}

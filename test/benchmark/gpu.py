@@ -19,13 +19,15 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import torch
 import yaml
 
 from squeeze_segnet_ros.data import ENVIRONMENT
-from squeeze_segnet_ros.engine.device import choose_device
 from squeeze_segnet_ros.errors import ConfigError, DatasetError
+
+if TYPE_CHECKING:
+    import torch
 
 CONFIG = Path("config/train/squeeze_segnet_gpu.yaml")
 _PACKAGE = (sys.executable, "-m", "squeeze_segnet_ros")
@@ -77,6 +79,8 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         SegmentationError: there is no such device, or no data set to train on.
     """
+    from squeeze_segnet_ros.engine.device import choose_device  # imports PyTorch
+
     device = choose_device(args.device)
     if args.data is None:
         raise DatasetError(f"no data set: give --data or set {ENVIRONMENT} to CamVid's root folder")
@@ -147,6 +151,8 @@ class Record:
     def _keep(self, outcome: Outcome) -> None:
         self.outcomes.append(outcome)
         print(f"{outcome.name}: {outcome.ended} after {outcome.seconds:.0f} s", flush=True)
+        import torch
+
         summary = {"device": self.device, "torch": torch.__version__, "jobs": [*map(asdict, self.outcomes)]}
         partial = self.output / "summary.json.partial"
         partial.write_text(json.dumps(summary, indent=2) + "\n")
@@ -229,4 +235,6 @@ def _train(args: argparse.Namespace, record: Record) -> None:
 
 
 def _name_of(device: torch.device) -> str:
+    import torch
+
     return torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU"

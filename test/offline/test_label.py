@@ -25,7 +25,7 @@ from squeeze_segnet_ros.classes import CAMVID
 from squeeze_segnet_ros.engine import Request, Segmentation, load
 from squeeze_segnet_ros.errors import ConfigError, SegmentationError
 from squeeze_segnet_ros.images.decoding import read_image, read_unchanged
-from squeeze_segnet_ros.offline import films, label, pipeline
+from squeeze_segnet_ros.offline import BATCH, films, label, pipeline
 from squeeze_segnet_ros.offline.label import Options, Run, plan
 
 FRONT, REAR = "/camera/front/image_raw", "/camera/rear/image_raw"
@@ -307,7 +307,7 @@ def test_a_long_bag_never_fills_the_memory(tmp_path: Path) -> None:
     finally:
         label.bag_frames = frames_of_bag
     assert summary["frames_labelled"] == frames, summary["failed"]
-    assert most[0] <= pipeline.AHEAD + pipeline.BEHIND + 2 * pipeline.BATCH + 4
+    assert most[0] <= pipeline.AHEAD + pipeline.BEHIND + 2 * BATCH + 4
     labels = messages_of(tmp_path / "out" / "drive")[f"{BASE}/label/compressed"]
     assert [t for t, _ in labels] == [START + i * STEP for i in range(frames)]
 
