@@ -122,6 +122,8 @@ def compare_networks(args: argparse.Namespace) -> None:
         raise ConfigError(f"--rounds is {args.rounds}: a spread takes at least 2")
     device = choose_device(args.device)
     precision = choose_precision(args.precision, device)
+    if precision not in PRECISIONS:
+        raise ConfigError(f"--precision is {precision}: networks are compared in {', '.join(PRECISIONS)}")
     if precision == "fp32":
         without_tf32()
     results = compare(names, size, device, precision, args.rounds)

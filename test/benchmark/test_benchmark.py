@@ -53,7 +53,7 @@ def test_arithmetic_of_the_papers_network() -> None:
         (["--size", "31x64"], "at least 32 pixels"),
         (["--rounds", "1"], "--rounds is 1"),
         (["--device", "tpu"], "unknown device 'tpu'"),
-        (["--precision", "int8"], "unknown precision 'int8'"),
+        (["--precision", "int8"], "--precision is int8: networks are compared in fp32"),
     ],
 )
 def test_bad_input_gives_one_line_and_exit_code_2(
