@@ -4,7 +4,7 @@ SHELL := bash
 run = source install/setup.bash && ROS_AUTOMATIC_DISCOVERY_RANGE=LOCALHOST
 export DISTRO PYTHON BAG CAMVID
 
-.PHONY: setup demo test bench gpu docs lint clean
+.PHONY: setup demo test quick bench gpu docs lint clean
 setup:
 	@bash underlay/setup.sh
 
@@ -12,7 +12,10 @@ demo: setup
 	@$(run) python3 -m squeeze_segnet_ros demo $(if $(BAG),--bag "$$BAG") $(if $(CAMVID),--camvid "$$CAMVID")
 
 test: setup
-	@$(run) python3 -m pytest test $(ARGS)
+	@$(run) python3 -m pytest test -n 2 --dist loadgroup $(ARGS)
+
+quick: setup
+	@$(run) python3 -m pytest test -n 2 --dist worksteal -m "not graph and not slow" $(ARGS)
 
 bench: setup
 	@$(run) python3 -m squeeze_segnet_ros benchmark --output build/bench $(ARGS)

@@ -19,6 +19,10 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 _own = [str(Path(__file__).parent), str(Path(__file__).parents[1] / "rosbags")]
 os.environ["PYTHONPATH"] = os.pathsep.join([*filter(None, [os.environ.get("PYTHONPATH")]), *_own])
 
+# Workers that run beside each other have a core each; PyTorch reads this when it is imported.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 # Domain ids 0 to 101 work on every platform; runs beside each other start at different ones.
 _domain_ids = itertools.count(os.getpid())
 
@@ -31,6 +35,21 @@ def ros_domain_id() -> Iterator[int]:
         environment.setenv("ROS_DOMAIN_ID", str(domain_id))
         environment.setenv("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
         yield domain_id
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    # Those that start nodes take turns: each of them wants a computer of its own.
+    if hasattr(config, "workerinput"):
+        for item in items:
+            if item.get_closest_marker("graph"):
+                item.add_marker(pytest.mark.xdist_group("graph"))
+
+
+@pytest.fixture(autouse=True)
+def no_graph_unless_marked(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let rclpy.init fail in a test that does not say that it starts a node."""
+    if not request.node.get_closest_marker("graph"):
+        monkeypatch.setenv("ROS_DOMAIN_ID", "none: this test is not marked graph")
 
 
 @pytest.fixture(scope="session")

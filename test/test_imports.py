@@ -1,11 +1,93 @@
-"""Imports point one way: nothing outside squeeze_segnet_ros.ros needs ROS."""
+"""Imports point one way, and each large library has one home."""
 
+import ast
 import pkgutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
+
 import squeeze_segnet_ros
+
+PACKAGE = Path(squeeze_segnet_ros.__file__).parent
+
+# A room (a folder or file of the package) imports from the lines above its own.
+ORDER = """
+    errors  memory  topics
+    yaml_file  shipped
+    configuration
+    classes
+    images
+    models  bags
+    data
+    engine
+    view
+    scoring  offline  ros
+    training
+    commands
+"""
+
+ONLY = {
+    "rclpy": "ros",
+    "launch": "ros",
+    "launch_ros": "ros",
+    "cv_bridge": "ros",
+    "rerun": "view",
+    "matplotlib": "view",
+    "ray": "offline/fleet",
+    "onnxruntime": "engine/backends/onnx",
+    "openvino": "engine/backends/onnx",
+}
+"""Where a library may be imported: a room, or one file of it."""
+
+
+def _imports(file: Path) -> Iterator[str]:
+    """Return the dotted names that a file imports, wherever in it."""
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{file}: names of packages are written out"
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+FILES = [file.relative_to(PACKAGE) for file in sorted(PACKAGE.rglob("*.py"))]
+"""The package's own; the messages that the build generates lie elsewhere."""
+LEVELS = {room: level for level, line in enumerate(ORDER.split("\n")) for room in line.split()}
+ROOMS = sorted({file.parts[0].removesuffix(".py") for file in FILES} - {"__init__", "__main__"})
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_imports_point_one_way(room: str) -> None:
+    assert room in LEVELS, "say in ORDER what it may import"
+    for file in FILES:
+        if file.parts[0].removesuffix(".py") == room:
+            for name in _imports(PACKAGE / file):
+                package, _, rest = name.partition(".")
+                other = rest.partition(".")[0]
+                if package == PACKAGE.name and other in ROOMS and other != room:
+                    assert LEVELS[other] < LEVELS[room], f"{file} imports {name}"
+
+
+@pytest.mark.parametrize(("library", "home"), ONLY.items())
+def test_only_its_home_imports(library: str, home: str) -> None:
+    users = [
+        str(file)
+        for file in FILES
+        if any(name.split(".")[0] == library for name in _imports(PACKAGE / file))
+        and not (file.is_relative_to(home) or file.with_suffix("") == Path(home))
+    ]
+    assert users == []
+
+
+@pytest.mark.parametrize("outside", ["benchmark", "demo", "reliability", "support", "scenes", "underlay"])
+def test_the_product_imports_nothing_of_what_measures_or_surrounds_it(outside: str) -> None:
+    launch_files = PACKAGE.parent.joinpath("launch").glob("*.py")
+    files = [*(PACKAGE / file for file in FILES), *launch_files]
+    users = [file.name for file in files if any(name.split(".")[0] == outside for name in _imports(file))]
+    assert users == []
 
 
 def _modules_outside_ros() -> list[str]:

@@ -230,6 +230,7 @@ PIL pillow
 yaml pyyaml
 tqdm tqdm
 pytest pytest
+xdist pytest-xdist
 hypothesis hypothesis
 ruff ruff
 mypy mypy"

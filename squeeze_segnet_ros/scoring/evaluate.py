@@ -18,7 +18,6 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from squeeze_segnet_ros.classes import LabelSet
 from squeeze_segnet_ros.data.dataset import Labelled
 from squeeze_segnet_ros.data.loading import Images
 from squeeze_segnet_ros.engine import Segmenter
@@ -32,6 +31,7 @@ from squeeze_segnet_ros.scoring.metrics import (
     scores,
 )
 from squeeze_segnet_ros.scoring.remap import Remap
+from squeeze_segnet_ros.view import plots
 
 PAPER_CLASS_AVERAGE = {"Squeeze-SegNet": 0.667, "SegNet": 0.65, "ENet": 0.68}
 """Class average accuracies on CamVid's test split in Table 1 of arXiv 1711.05491."""
@@ -90,7 +90,8 @@ def evaluate(segmenter: Segmenter, images: Images, remap: Remap, output: Path) -
     # A frame that is all void has no IoU, and is neither best nor worst.
     order = [int(i) for i in np.argsort(counts.frame_ious) if not np.isnan(counts.frame_ious[i])]
     _draw_frames(segmenter, images, remap, [*order[::-1][:3], *order[:3]], output / "frames.jpg")
-    _draw_confusion(counts.confusion, remap.classes, output / "confusion.png")
+    if not plots.confusion(counts.confusion, remap.classes.names, output / "confusion.png"):
+        print('confusion.png is not drawn: matplotlib is missing: pip install "squeeze_segnet_ros[train]"')
     result, names = counts.scores, remap.classes.names
     return {
         "model": segmenter.model,
@@ -141,31 +142,6 @@ def markdown_table(report: dict[str, Any]) -> str:
             f"| {name}, 1711.05491 Table 1 | {value} | | | |" for name, value in PAPER_CLASS_AVERAGE.items()
         ]
     return "\n".join(lines) + "\n"
-
-
-def _draw_confusion(counts: np.ndarray, label_set: LabelSet, path: Path) -> None:
-    try:
-        from matplotlib.figure import Figure
-    except ImportError:
-        print(f'{path.name} is not drawn: matplotlib is missing: pip install "squeeze_segnet_ros[train]"')
-        return
-    shares = counts[:, :-1] / np.maximum(counts.sum(1, keepdims=True), 1)
-    size = max(7.0, 0.45 * len(label_set))
-    figure = Figure(figsize=(size, size - 0.5), layout="constrained")
-    axes = figure.subplots()
-    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-    ticks = range(len(label_set))
-    axes.set_xticks(ticks, label_set.names, rotation=60, ha="right")
-    axes.set_yticks(ticks, label_set.names)
-    axes.set(xlabel="predicted", ylabel="true")
-    for row in ticks:
-        # Of many classes, the zeros would only be in the way.
-        for column in [k for k in ticks if len(label_set) <= 26 or shares[row, k] >= 0.05]:
-            dark = "white" if shares[row, column] > 0.5 else "black"
-            axes.text(
-                column, row, f"{shares[row, column]:.2f}", ha="center", va="center", fontsize=7, color=dark
-            )
-    figure.savefig(path)
 
 
 def _draw_frames(

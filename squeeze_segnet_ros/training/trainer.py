@@ -43,6 +43,7 @@ from squeeze_segnet_ros.training.distillation import Teacher
 from squeeze_segnet_ros.training.images import VALIDATION, TrainingImages
 from squeeze_segnet_ros.training.optimizer import Optimizers, make_optimizer
 from squeeze_segnet_ros.training.run_folder import command_line, git_revision
+from squeeze_segnet_ros.view import plots
 
 
 @contextmanager
@@ -404,7 +405,7 @@ class Trainer:
             if is_new:
                 writer.writeheader()
             writer.writerow(row)
-        draw_learning_curve(path, self.output / "curve.png")
+        plots.learning_curve(path, self.output / "curve.png")
         try:
             from torch.utils.tensorboard import SummaryWriter
         except ImportError:
@@ -471,24 +472,6 @@ class _Waiting:
             f"{self.steps} steps of {self._seconds / self.steps:.3g} s; "
             f"{waited / self._seconds:.1%} of that was spent waiting for images"
         )
-
-
-def draw_learning_curve(log: Path, picture: Path) -> None:
-    """Draw the columns of a run's ``log.csv``; do nothing where matplotlib is missing."""
-    try:
-        from matplotlib.figure import Figure
-    except ImportError:
-        return
-    with log.open() as file:
-        rows = [{key: float(value) for key, value in row.items()} for row in csv.DictReader(file)]
-    figure = Figure(figsize=(8, 4.5), layout="constrained")
-    axes = figure.subplots()
-    for key in ("global_accuracy", "class_average_accuracy", "mean_iou"):
-        axes.plot([row["step"] for row in rows], [row[key] for row in rows], label=key.replace("_", " "))
-    axes.set(xlabel="step", ylabel="validation score", ylim=(0, 1))
-    axes.grid(alpha=0.3)
-    axes.legend(loc="lower right")
-    figure.savefig(picture)
 
 
 def _plain(value: Any) -> Any:

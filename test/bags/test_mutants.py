@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from squeeze_segnet_ros.bags import BagWriter, messages
 
@@ -179,6 +180,7 @@ def make_mutants(folder: Path, originals: Path) -> None:
         database.close()
 
 
+@pytest.mark.slow
 def test_no_mutant_gets_a_traceback_a_silent_loss_or_much_memory(tmp_path: Path) -> None:
     folder, originals = tmp_path / "mutants", tmp_path / "originals"
     folder.mkdir()

@@ -13,6 +13,7 @@ from squeeze_segnet_ros import models
 from squeeze_segnet_ros.__main__ import main
 
 
+@pytest.mark.slow
 def test_writes_a_table_and_the_figures(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     options = ["--only", "networks", "--models", "enet", "--size", "64x48", "--rounds", "3"]
     arguments = ["benchmark", *options, "--device", "cpu"]

@@ -30,6 +30,7 @@ def test_work_grows_with_the_batch_and_weights_do_not():
     assert 4 * one.elements - 3 * convolutions <= four.elements < 4 * one.elements
 
 
+@pytest.mark.slow
 def test_a_rate_is_that_of_the_fastest_try(monkeypatch):
     def rates(*seconds):
         """Measure with a clock by which the tries take so long, in turn."""

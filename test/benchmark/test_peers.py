@@ -22,6 +22,7 @@ def weights_file(tmp_path):
     return path
 
 
+@pytest.mark.slow
 def test_engines_take_turns_on_the_same_images(weights_file, tmp_path):
     absent = peers.Engine("absent", lambda case: pytest.fail("it cannot run"), ("no_such_package",))
     broken = peers.Engine("broken", lambda case: pytest.fail("it is looked up by name"))

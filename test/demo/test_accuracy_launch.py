@@ -27,6 +27,7 @@ CLASS_ACCURACY_FLOOR = 0.81
 MEAN_IOU_FLOOR = 0.67
 
 
+@pytest.mark.graph
 def test_the_sample_bag_is_labelled_well(ros_domain_id: int, tmp_path: Path) -> None:
     if not BAG.is_dir():
         pytest.skip(f"there is no {BAG.name} in {BAG.parent.name}/")

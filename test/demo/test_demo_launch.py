@@ -66,6 +66,7 @@ def start(*arguments: object) -> Running:
     return Running(command, OMP_NUM_THREADS="1")
 
 
+@pytest.mark.graph
 def test_every_frame_is_labelled_scored_and_shown(bag: Path, weights: Path, tmp_path: Path) -> None:
     output = tmp_path / "demo"
     arguments = (
@@ -117,6 +118,7 @@ def truth_against_network(bag: Path, weights: Path) -> np.ndarray:
     return counts
 
 
+@pytest.mark.graph
 def test_ctrl_c_ends_everything_within_five_seconds(weights: Path, tmp_path: Path) -> None:
     long_bag = write_bag(tmp_path / "long", 600)
     with start("--bag", long_bag, "--output", tmp_path, "--weights", weights, "--rate", "1") as running:
@@ -129,6 +131,7 @@ def test_ctrl_c_ends_everything_within_five_seconds(weights: Path, tmp_path: Pat
         assert "Traceback" not in running.text
 
 
+@pytest.mark.graph
 def test_a_launch_that_fails_is_reported_with_its_reason(bag: Path, tmp_path: Path) -> None:
     arguments = (
         "--bag",

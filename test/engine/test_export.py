@@ -46,6 +46,7 @@ def agreement(found, wanted):
     return (found == wanted).mean()
 
 
+@pytest.mark.slow
 def test_torch_export_gives_our_labels(weights_file, images, labels, tmp_path, capsys):
     path = tmp_path / "below" / "network.pt2"
     arguments = [
@@ -66,6 +67,7 @@ def test_torch_export_gives_our_labels(weights_file, images, labels, tmp_path, c
     assert agreement(program.module()(torch.from_numpy(images)).numpy(), labels) > 0.999
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", ["segnet_basic", "enet", "squeeze_segnet_v11"])
 def test_other_networks_export(model):
     torch.manual_seed(0)

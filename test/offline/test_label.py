@@ -330,6 +330,7 @@ def test_the_same_frames_make_the_same_bytes(tmp_path: Path) -> None:
     assert files_of(tmp_path / "one") == files_of(tmp_path / "two")
 
 
+@pytest.mark.slow
 def test_what_was_killed_goes_on_and_ends_as_if_nothing_had_been(tmp_path: Path) -> None:
     bags = [write_bag(tmp_path / f"drive_{n}", 24, (FRONT,)) for n in range(3)]
     photos = tmp_path / "photos"

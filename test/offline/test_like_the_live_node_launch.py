@@ -21,6 +21,8 @@ from squeeze_segnet_ros.offline.label import Options, Run, plan
 from squeeze_segnet_ros.topics import output_bases
 from support.processes import Running
 
+pytestmark = pytest.mark.graph
+
 BAGS = Path(__file__).resolve().parents[2] / "rosbags"
 FRAMES = 12
 """Of all cameras together."""

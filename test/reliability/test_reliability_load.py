@@ -48,6 +48,7 @@ def test_growth_is_from_the_first_to_the_last_tenth_after_the_warm_up() -> None:
     assert soak.growth(spike) == soak.fitted(spike) == 0
 
 
+@pytest.mark.graph
 def test_overload_counts_every_frame_and_serves_every_camera() -> None:
     latency, counts, shares = overload.run(short=True)
     assert counts.passed, counts
@@ -57,6 +58,7 @@ def test_overload_counts_every_frame_and_serves_every_camera() -> None:
     assert shares.figures["unfair"] < 0.5
 
 
+@pytest.mark.graph
 def test_soak_counts_every_frame_and_leaves_no_thread_or_handle_behind() -> None:
     memory, held, counts = soak.soak(10.0)
     assert counts.passed, counts
@@ -64,17 +66,20 @@ def test_soak_counts_every_frame_and_leaves_no_thread_or_handle_behind() -> None
     assert held.passed, held
 
 
+@pytest.mark.graph
 def test_loopback_is_cheap() -> None:
     (row,) = loopback.run(short=True)
     assert row.passed, row
 
 
+@pytest.mark.graph
 def test_six_cameras_are_labelled_by_one_node(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
     row = six_cameras.play(six_cameras.BAG, six_cameras.RATE)
     assert row.passed, row
 
 
+@pytest.mark.graph
 def test_a_sender_that_fails_says_why() -> None:
     with (
         start_sender([Stream("/a b", 1.0, [(48, 64)])], 1.0) as sender,

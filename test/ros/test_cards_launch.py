@@ -41,7 +41,7 @@ def running_node(foreign_networks: Networks) -> LaunchDescription:
     return LaunchDescription([node, ReadyToTest()])
 
 
-pytestmark = pytest.mark.launch(fixture=running_node)
+pytestmark = [pytest.mark.graph, pytest.mark.launch(fixture=running_node)]
 
 
 @pytest.fixture(scope="module")

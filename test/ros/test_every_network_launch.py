@@ -23,6 +23,8 @@ from squeeze_segnet_ros.classes import CAMVID
 from squeeze_segnet_ros.models import weights
 from support.processes import Running
 
+pytestmark = pytest.mark.graph
+
 BAG = Path(__file__).resolve().parents[2] / "rosbags" / "street_camvid"
 FRAMES, INFO = "/camera/front/image_raw/compressed", "/camera/front/camera_info"
 OUTPUT = "/camera/front/segmentation"

@@ -18,6 +18,7 @@ CAMERA = "/camera/front/image_raw"
 SECONDS = 3.0
 
 
+@pytest.mark.graph
 @pytest.mark.parametrize("size", [(480, 640), (1080, 1920)])
 def test_best_effort_frames_of_any_size_arrive(tmp_path: Path, size: tuple[int, int]) -> None:
     if not any(os.environ.get(name, "").endswith("/config/fastdds.xml") for name in VARIABLES):

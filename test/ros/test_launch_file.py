@@ -332,6 +332,7 @@ def ros2() -> list[str]:
     return ["ros2", "launch", "squeeze_segnet_ros", "segnet.launch.py"]
 
 
+@pytest.mark.graph
 def test_its_arguments(ros2: list[str]) -> None:
     with Running([*ros2, "--show-args"]) as run:
         assert run.wait() == 0
@@ -339,6 +340,7 @@ def test_its_arguments(ros2: list[str]) -> None:
         assert f"'{name}'" in run.text
 
 
+@pytest.mark.graph
 @pytest.mark.parametrize(
     ("argument", "words"),
     [
@@ -360,6 +362,7 @@ def test_bad_input_is_one_line_before_anything_starts(
     assert "process started" not in run.text
 
 
+@pytest.mark.graph
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -376,6 +379,7 @@ def test_a_node_that_cannot_start_ends_the_launch(ros2: list[str], arguments: li
     assert "Traceback" not in run.text
 
 
+@pytest.mark.graph
 def test_a_bag_is_labelled_frame_by_frame_and_everything_ends(
     ros2: list[str], bag: Path, weights: Path, quick: str, ros_domain_id: int
 ) -> None:
@@ -401,6 +405,7 @@ def test_a_bag_is_labelled_frame_by_frame_and_everything_ends(
         graph.close()
 
 
+@pytest.mark.graph
 def test_included_in_a_namespace_with_a_bag_that_nobody_watches(
     ros2: list[str], bag: Path, weights: Path, quick: str, tmp_path: Path
 ) -> None:
@@ -442,6 +447,7 @@ def test_included_in_a_namespace_with_a_bag_that_nobody_watches(
     assert "[robot1.segnet]" not in run.text  # it logs nothing below a warning
 
 
+@pytest.mark.graph
 def test_waiting_for_a_node_that_is_not_there_has_a_word_and_an_end(
     ros2: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -463,6 +469,7 @@ def test_waiting_for_a_node_that_is_not_there_has_a_word_and_an_end(
     assert "waiting for the node /nobody to appear: 0 s" in capsys.readouterr().out
 
 
+@pytest.mark.graph
 def test_ctrl_c_ends_everything(ros2: list[str], weights: Path, quick: str) -> None:
     folders = [
         folder for folder in os.environ["PATH"].split(os.pathsep) if not Path(folder, "rviz2").exists()

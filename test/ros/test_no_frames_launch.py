@@ -20,6 +20,8 @@ from reliability.graph import LATCHED, Graph, picture
 from reliability.sender import encoded
 from support.processes import Running
 
+pytestmark = pytest.mark.graph
+
 NOTHING, ONLY_COMPRESSED, TEXT, SILENT = "/none/image", "/jpeg/image", "/text/image", "/silent/image"
 LATCHED_BEFORE, LATCHED_AFTER = "/before/image", "/after/image"
 CAMERAS = (NOTHING, ONLY_COMPRESSED, TEXT, SILENT, LATCHED_BEFORE, LATCHED_AFTER)

@@ -9,6 +9,7 @@ import pytest
 _MODULE = (sys.executable, "-m")
 
 
+@pytest.mark.graph
 @pytest.mark.parametrize(
     "command",
     [

@@ -120,7 +120,7 @@ def label_at(
     raise AssertionError(f"no label for a frame at {seconds}")
 
 
-pytestmark = pytest.mark.launch(fixture=running_node)
+pytestmark = [pytest.mark.graph, pytest.mark.launch(fixture=running_node)]
 
 
 @pytest.mark.parametrize("suffix", [".jpg", ".png"])

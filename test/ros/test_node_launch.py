@@ -128,7 +128,7 @@ def array(message: Image) -> np.ndarray:
     return pixels[..., 0] if pixels.shape[2] == 1 else pixels
 
 
-pytestmark = pytest.mark.launch(fixture=running_node)
+pytestmark = [pytest.mark.graph, pytest.mark.launch(fixture=running_node)]
 
 
 def test_outputs_have_their_types(graph: Graph, front: Camera) -> None:

@@ -24,6 +24,8 @@ from squeeze_segnet_ros import models
 from squeeze_segnet_ros.models import weights as weights_files
 from support.processes import Running
 
+pytestmark = pytest.mark.graph
+
 BEST_EFFORT = ReliabilityPolicy.BEST_EFFORT
 SIGNALS = [signal.SIGINT, signal.SIGTERM]
 

@@ -30,6 +30,8 @@ from std_msgs.msg import String
 
 from squeeze_segnet_ros.bags import BagWriter, messages, open_bag
 
+pytestmark = pytest.mark.graph
+
 CAMERA = "/camera/front/image_raw"
 COMPRESSED = f"{CAMERA}/compressed"
 TRUTH = "/camera/front/label_truth"

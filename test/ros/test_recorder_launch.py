@@ -26,6 +26,8 @@ from squeeze_segnet_ros.ros import messages as conversions
 from support.processes import Running
 
 CAMERA, BASE = "/camera/front/image_raw", "/camera/front/segmentation"
+pytestmark = pytest.mark.graph
+
 START = 1_700_000_000 * 10**9
 
 

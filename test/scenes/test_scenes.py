@@ -43,6 +43,7 @@ def vertices(parts: list[Part]) -> np.ndarray:
     return np.concatenate([part.mesh.vertices for part in parts])
 
 
+@pytest.mark.slow
 def test_equal_seeds_give_equal_streets(street):
     again, other = random_street(3, length=60.0), random_street(4, length=60.0)
     assert [(p.material, p.label, p.shown) for p in again.parts] == [
@@ -149,6 +150,7 @@ def test_textures_tile():
     assert seam < 2 * inside
 
 
+@pytest.mark.slow
 def test_a_drive_is_smooth_and_ten_frames_make_a_second():
     view_at = drive(3, 20)
     poses = [view_at(frame, 0.0).pose for frame in range(20)]

@@ -113,6 +113,7 @@ class NetworkTests:
         with torch.inference_mode():
             assert torch.equal(restored(image), network(image))
 
+    @pytest.mark.slow
     def test_fits_four_images(self) -> None:
         images, labels = street_like_images(4, self.learning.size)
         network = models.build(self.name, 4).train()

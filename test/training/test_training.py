@@ -82,6 +82,7 @@ def _train(config, camvid, output, *more):
     return main(["train", *map(str, arguments)])
 
 
+@pytest.mark.slow
 def test_a_run_leaves_its_record_and_weights_that_evaluate_takes(config, camvid, tmp_path, capsys):
     run = tmp_path / "run"
     assert _train(config, camvid, run) == 0
@@ -109,6 +110,7 @@ def test_a_run_leaves_its_record_and_weights_that_evaluate_takes(config, camvid,
     assert (tmp_path / "scores" / "scores.json").read_bytes() == first
 
 
+@pytest.mark.slow
 def test_a_cpu_that_only_emulates_bf16_trains_in_fp32(config, camvid, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)
     monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: False)
@@ -127,6 +129,7 @@ def test_a_cpu_that_only_emulates_bf16_trains_in_fp32(config, camvid, tmp_path, 
     assert "images a second" in said
 
 
+@pytest.mark.slow
 def test_a_resumed_run_ends_where_an_unbroken_one_does(config, camvid, tmp_path):
     # A constant rate: with a decay, a run of two steps would have another one than the half of a run of four.
     config.write_text(yaml.safe_dump(CONFIG | {"schedule": {"decay": 0.0}}))
@@ -141,6 +144,7 @@ def test_a_resumed_run_ends_where_an_unbroken_one_does(config, camvid, tmp_path)
         torch.testing.assert_close(resumed["network"][name], tensor)
 
 
+@pytest.mark.slow
 def test_a_run_resumed_with_another_configuration_says_so(config, camvid, tmp_path, capsys):
     run = tmp_path / "run"
     assert _train(config, camvid, run, "--steps", "2") == 0
@@ -153,6 +157,7 @@ def test_a_run_resumed_with_another_configuration_says_so(config, camvid, tmp_pa
     assert yaml.safe_load((run / "config.yaml").read_text())["steps"] == 2
 
 
+@pytest.mark.slow
 def test_a_resumed_run_has_the_rate_of_its_schedule(config, camvid, tmp_path):
     run = tmp_path / "run"
     assert _train(config, camvid, run, "--steps", "2") == 0
@@ -165,6 +170,7 @@ def test_a_resumed_run_has_the_rate_of_its_schedule(config, camvid, tmp_path):
         torch.testing.assert_close(after[name], before[name], rtol=0, atol=1e-7)
 
 
+@pytest.mark.slow
 def test_a_run_resumed_without_its_extra_data_says_so(config, camvid, tmp_path, capsys):
     config.write_text(yaml.safe_dump(CONFIG | {"extra_share": 0.5}))
     run = tmp_path / "run"
@@ -179,6 +185,7 @@ def test_extra_data_without_a_share_of_the_batch_is_refused(config, camvid, tmp_
     assert "raise extra_share or batch_size" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_batch_that_processes_cannot_share_is_refused(config, camvid, tmp_path):
     config.write_text(yaml.safe_dump(CONFIG | {"batch_size": 3}))
     done = _train_in_two_processes(config, camvid, tmp_path / "run")
@@ -186,6 +193,7 @@ def test_a_batch_that_processes_cannot_share_is_refused(config, camvid, tmp_path
     assert "batch_size is 3: 2 processes need a multiple of 2" in done.stderr
 
 
+@pytest.mark.slow
 def test_ctrl_c_leaves_a_checkpoint_to_resume_from(config, camvid, tmp_path):
     run = tmp_path / "run"
     command = [sys.executable, "-m", "squeeze_segnet_ros", "train", "--config", config, "--data", camvid]
@@ -207,6 +215,7 @@ def _train_in_two_processes(config, camvid, run):
     return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
 
 
+@pytest.mark.slow
 def test_two_processes_train_as_one(config, camvid, tmp_path):
     config.write_text(yaml.safe_dump(CONFIG | {"batch_size": 4}))
     done = _train_in_two_processes(config, camvid, tmp_path / "run")
@@ -223,6 +232,7 @@ def test_a_run_on_train_and_val_says_so_and_claims_no_figures(config, camvid, tm
     assert not (tmp_path / "run" / "best.safetensors").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("optimizer", ["sgd", "adam", "adamw", "muon"])
 def test_a_run_with_every_option_on(config, camvid, tmp_path, optimizer):
     options = {
@@ -260,6 +270,7 @@ JOINTS = [
 ]
 
 
+@pytest.mark.slow
 def test_a_network_learns_from_a_teacher(config, camvid, tmp_path):
     _teacher_of(config, tmp_path, "squeeze_segnet", joints=JOINTS)
     assert _train(config, camvid, tmp_path / "run") == 0
@@ -279,6 +290,7 @@ def test_a_network_learns_from_a_teacher(config, camvid, tmp_path):
     assert nothing.item() == pytest.approx(0, abs=1e-5)
 
 
+@pytest.mark.slow
 def test_a_teacher_takes_part_from_its_step_on(config, camvid, tmp_path):
     def trained(run):
         assert _train(config, camvid, run) == 0
@@ -320,6 +332,7 @@ def test_the_distances_to_a_teacher_are_those_worked_out_by_hand():
     assert feature_distance(features, features.flip(3)).item() == pytest.approx(1)
 
 
+@pytest.mark.slow
 def test_training_on_a_cpu_keeps_its_memory(config, camvid, tmp_path):
     if platform.libc_ver()[0] != "glibc":
         pytest.skip("only glibc can be told to keep freed memory")

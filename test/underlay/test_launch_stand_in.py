@@ -18,6 +18,8 @@ from support.ros2_command import environment, is_running, launch_file, run, runn
 
 launch = pytest.importorskip("launch", reason="needs launch")
 
+pytestmark = pytest.mark.graph
+
 is_stand_in = "stand_ins" in str(launch.__file__)
 beyond_original = pytest.mark.skipif(not is_stand_in, reason="the original leaves processes behind here")
 

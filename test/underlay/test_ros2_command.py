@@ -14,6 +14,8 @@ from support.ros2_command import PATIENCE, Command, ros2, run, running, wait_for
 pytest.importorskip("rclpy", reason="needs ROS 2")
 pytest.importorskip("ros2cli", reason="needs the command ros2")
 
+pytestmark = pytest.mark.graph
+
 NODE = """
 import signal
 
