@@ -104,7 +104,7 @@ def test_a_case_gives_every_engine_the_same_images(tmp_path):
         (["--engine-cases", "7x64x1"], "'7x64x1'"),
         (["--engine-cases", "480x360"], "'480x360': give width x height x batch"),
         (["--data", "nowhere"], "nowhere"),
-        (["--without", "ours", "PyTorch", "torch", "ONNX", "OpenVINO"], "leaves no engine"),
+        (["--without", *peers.ENGINES], "leaves no engine"),
     ],
 )
 def test_bad_input_is_one_line_and_2(arguments, message, capsys):

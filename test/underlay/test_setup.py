@@ -68,6 +68,7 @@ def test_package_xml_names_what_the_node_and_the_launch_file_import():
     optional = {
         "PIL",
         "av",
+        "fsspec",
         "backports",
         "compression",  # of the standard library, from Python 3.14
         "lz4",
