@@ -61,7 +61,7 @@ def test_a_recording_is_whole_after_a_signal(graph: Graph, tmp_path: Path, numbe
             lambda: labels.get_subscription_count() and info.get_subscription_count(), "a subscriber"
         )
         for index in range(20):
-            labels.publish(conversions.png_message(Header(frame_id=str(index)), label(index)))
+            labels.publish(conversions.serialized_png(Header(frame_id=str(index)), label(index)))
         time.sleep(1.0)  # what is latched comes when it comes
         os.kill(recorder.pid, number)
         assert recorder.wait(30.0) == 0, recorder.text
