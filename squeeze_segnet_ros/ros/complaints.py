@@ -11,6 +11,8 @@ PERIOD = 5.0
 """Seconds within which a kind of trouble is told once."""
 LINES = 20
 """Lines of all kinds together within a period: what a camera makes up has no end of kinds."""
+_LATE = 0.5
+"""Seconds longer that a line counts: whoever reads the log sees some lines later than others."""
 _LENGTH = 300
 # What differs from frame to frame of the same trouble: figures, what the message itself brought, and, in
 # brackets, what a decoder says of it.
@@ -29,13 +31,17 @@ class Complaints:
 
     def tell(self, what: str, error: Exception) -> None:
         """Print one line: ``error`` happened to ``what``, unless the like of it was told a moment ago."""
-        line = f"{what}: {' '.join(str(error).split())}"
+        self.say(f"{what}: {' '.join(str(error).split())}")
+
+    def say(self, line: str) -> None:
+        """Print a line, unless the like of it was told a moment ago."""
         with self._lock:
             self._tell(line, _VARIABLE.sub("", line), self._clock())
 
     def _tell(self, line: str, kind: str, now: float) -> None:
-        self._told = {each: when for each, when in self._told.items() if now - when < PERIOD}
-        if kind in self._told or len(self._told) >= LINES:
+        self._told = {each: when for each, when in self._told.items() if now - when < PERIOD + _LATE}
+        is_known = now - self._told.get(kind, -PERIOD) < PERIOD
+        if is_known or len(self._told) >= LINES:
             # Bounded like the lines: of kinds beyond that, nobody asks how many there were.
             if kind in self._untold or len(self._untold) < LINES:
                 self._untold[kind] = self._untold.get(kind, 0) + 1

@@ -96,7 +96,6 @@ class Labeller:
         self._cameras = cameras
         self._queue = queue
         self._clock = clock
-        self._log = log
         self._complaints = Complaints(log.warning)
         self._on_device_lost = on_device_lost
         self._tools: _Tools
@@ -190,7 +189,7 @@ class Labeller:
 
     def _tell_once(self, camera: CameraLine, note: str) -> None:
         if note and camera.record.is_news(note):
-            self._log.warning(f"{camera.input.topic}: {note}")
+            self._complaints.say(f"{camera.input.topic}: {note}")
 
     # The second stage: the network.
 

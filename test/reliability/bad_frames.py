@@ -33,13 +33,14 @@ from reliability.report import Check, Row
 from squeeze_segnet_ros.ros.complaints import LINES, PERIOD
 from squeeze_segnet_ros.topics import COMPRESSED_SUFFIX, output_base
 
-MESSAGES, SHORT_MESSAGES = 20_000, 400
+MESSAGES, SHORT_MESSAGES = 20_000, 5_000
 """Bad and odd messages of both transports together."""
 MEMORY_MB = 5.0
 """By how much the node's resident memory may grow after the warm-up, in 10**6 bytes."""
 ABSURD_STAMP = "absurd stamp"
 _GROUP = 10
-_WARM_UP = 0.2
+_WARM_UP = 2_000
+"""Messages of a transport after which the heap has seen all that it will."""
 _HUGE = 60_000
 _SEED = 7
 _JPEG_FRAME = b"\xff\xc0"
@@ -377,10 +378,10 @@ def _judge(transport: str, kinds: Mapping[str, Kind], sent: _Sent, bench: Bench)
         f"{'ended' if ended else 'running'}, {traces} tracebacks, {sent.counts['failed']} failed frames",
         not ended and not traces and not sent.counts["failed"],
     )
-    warm = sent.resident[int(_WARM_UP * len(sent.resident))]
+    warm = sent.resident[_WARM_UP // _GROUP]
     growth = (sent.resident[-1] - warm) / 1e6
     yield Row(
-        f"{what}, after a warm-up of {_WARM_UP:.0%} of them",
+        f"{what}, after a warm-up of {_WARM_UP} of them",
         f"resident memory grows by less than {MEMORY_MB:g} MB",
         f"{growth:+.1f} MB on {warm / 1e6:.0f} MB",
         growth < MEMORY_MB,
