@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from squeeze_segnet_ros.engine.backends.int8 import STEM, Int8Plan, QuantizedConvolution
+from squeeze_segnet_ros.engine.backends.int8 import SHAPES, STEM, Int8Plan, QuantizedConvolution
 from squeeze_segnet_ros.engine.backends.plain import Normalization, PlainNetwork
 from squeeze_segnet_ros.engine.scores import Scores
 from squeeze_segnet_ros.models.blocks import Fire
@@ -33,8 +33,6 @@ same value make a pooling remember another pixel. They also are the ones that ga
 """
 _FIRST_ROUNDED = "fire3"
 """The layer that follows them."""
-_SHAPES = 8
-"""Shapes of its input for which a convolution keeps its weights in order."""
 _VECTOR = 16
 """Output channels that oneDNN computes at once; an output that is no multiple of it is slower."""
 
@@ -87,7 +85,7 @@ class _Convolution(nn.Module):
         key = (x.shape, torch.get_num_threads())
         if key not in self.packed:
             # The order in which oneDNN wants the weights depends on both; it would change it in every pass.
-            if len(self.packed) == _SHAPES:
+            if len(self.packed) == SHAPES:
                 self.packed.clear()
             self.packed[key] = torch.ops.mkldnn._reorder_convolution_weight(
                 self.weight, *self.geometry, list(x.shape)

@@ -23,7 +23,7 @@ STEM = "conv1"
 """Squeeze-SegNet's first convolution, which takes the camera's bytes as they are."""
 _LARGEST_WEIGHT = 127
 _TINY = 1e-12
-_SHAPES = 8
+SHAPES = 8
 """Shapes of its input for which a convolution keeps its weights in order."""
 _WHOLE = 2.0**23
 """A float32 of this size and less than twice it has its whole number in the lowest bits."""
@@ -102,7 +102,7 @@ class QuantizedConvolution(nn.Module):
         key = (x.shape, torch.get_num_threads())
         if key not in self.packed:
             # As for the other convolutions: the order of the weights depends on both.
-            if len(self.packed) == _SHAPES:
+            if len(self.packed) == SHAPES:
                 self.packed.clear()
             self.packed[key] = torch.ops.onednn.qconv_prepack(
                 self.weight, self.weight_scale, 1.0, self.takes.zero, *self.geometry, list(x.shape)
