@@ -13,9 +13,12 @@ from typing import NamedTuple
 VARIABLES = ("FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE")
 """Where Fast DDS 3 and Fast DDS 2 look for the name of a profile file."""
 SHARED_MEMORY = Path("/dev/shm")
-MIN_SHARED_MEMORY = 256 * 2**20
-"""Bytes of /dev/shm below which the profile, which takes 64 MiB for a process, is left out."""
+SEGMENT = 64 * 2**20
+"""Bytes of /dev/shm that a process with the profile takes."""
+MIN_SHARED_MEMORY = 4 * SEGMENT
+"""Size of /dev/shm, in bytes, below which the profile is left out."""
 PAGE = "docs/how_to/connect_cameras.md"
+_PROFILE = ("squeeze_segnet_ros", "config", "fastdds.xml")
 _FAST_DDS_2 = ("humble", "iron", "jazzy")  # distributions; Fast DDS 3 warns of the old variable
 _LARGE = "best-effort images above 512 KiB"
 
@@ -25,6 +28,12 @@ class Transport(NamedTuple):
 
     environment: dict[str, str]
     remark: str
+
+
+def is_in_force(environment: Mapping[str, str]) -> bool:
+    """Return whether the profile is that of this package, from wherever it is installed."""
+    chosen = next((environment[name] for name in VARIABLES if environment.get(name)), "")
+    return Path(chosen).parts[-len(_PROFILE) :] == _PROFILE
 
 
 def choose_transport(
@@ -44,7 +53,7 @@ def choose_transport(
     chosen = next((environment[name] for name in VARIABLES if environment.get(name)), None)
     if not middleware.startswith("rmw_fastrtps"):
         return Transport({}, f"the middleware is {middleware}: {profile.name} is for Fast DDS and left out")
-    if chosen is not None and Path(chosen).parts[-3:] == profile.parts[-3:]:
+    if is_in_force(environment):
         return Transport({}, "")
     if chosen is not None:
         return Transport({}, f"Fast DDS profile {chosen} is left as it is: {_LARGE} need a large SHM segment")

@@ -24,6 +24,7 @@ from squeeze_segnet_ros.ros.config import Change, NodeConfig, Setting
 from squeeze_segnet_ros.ros.frame_queue import FrameQueue
 from squeeze_segnet_ros.ros.namesakes import Namesakes
 from squeeze_segnet_ros.ros.rclpy_internals import given_parameters, lifecycle_state, take_pending
+from squeeze_segnet_ros.ros.shared_memory import Room
 from squeeze_segnet_ros.topics import output_bases
 
 if TYPE_CHECKING:
@@ -76,6 +77,7 @@ class SegnetNode(LifecycleNode):
         self._load_network: Callable[[NodeConfig], Loaded]
         self._caution = ""
         self._namesakes = Namesakes(self)
+        self._room = Room(self)
         self._queue: FrameQueue[CameraFrame] = FrameQueue()
         self._cameras: list[CameraLine] = []
         self._active = False
@@ -307,7 +309,7 @@ class SegnetNode(LifecycleNode):
         name = self.get_fully_qualified_name()
         message = DiagnosticArray()
         message.header.stamp = self.get_clock().now().to_msg()
-        cautions = [*filter(None, [self._caution, self._namesakes.caution()])]
+        cautions = [*filter(None, [self._caution, self._namesakes.caution(), self._room.caution()])]
         for camera in self._cameras:
             self._look_after(camera)
         message.status = [

@@ -39,15 +39,19 @@ def main(arguments: list[str] | None = None) -> int:
     from rclpy.utilities import remove_ros_args
 
     from squeeze_segnet_ros.ros.node import Events, SegnetNode
+    from squeeze_segnet_ros.ros.shared_memory import free_dead_segments
 
     try:
         options = _parser().parse_args(remove_ros_args(argv)[1:])
+        freed = free_dead_segments()  # before this process wants a segment of its own
         rclpy.init(args=argv, signal_handler_options=SignalHandlerOptions.NO)
         node = SegnetNode(Events(stop, loading, device_lost))
     # rclpy has an exception of its own for each kind of bad argument, without a common base.
     except Exception as error:
         print(f"segnet_node: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
+    if freed.segments:
+        node.get_logger().info(str(freed))
     loading.clear()
     executor = SingleThreadedExecutor()
     executor.add_node(node)
