@@ -3,8 +3,9 @@
 import itertools
 import os
 import signal
+import socket
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -23,17 +24,44 @@ os.environ["PYTHONPATH"] = os.pathsep.join([*filter(None, [os.environ.get("PYTHO
 if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-# Domain ids 0 to 101 work on every platform; runs beside each other start at different ones.
 _domain_ids = itertools.count(os.getpid())
 
 
 @pytest.fixture(scope="module", autouse=True)
 def ros_domain_id() -> Iterator[int]:
     """Give all that a module's tests start a ROS_DOMAIN_ID of their own, on this machine only."""
-    domain_id = 1 + next(_domain_ids) % 101
-    with pytest.MonkeyPatch.context() as environment:
+    with _domain() as domain_id, pytest.MonkeyPatch.context() as environment:
         environment.setenv("ROS_DOMAIN_ID", str(domain_id))
         environment.setenv("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
+        yield domain_id
+
+
+@pytest.fixture(scope="module")
+def observer(ros_domain_id: int) -> Iterator[Any]:
+    """Yield the :class:`Graph` of a module: a node of ours beside the one that is looked at."""
+    from reliability.graph import Graph
+
+    with Graph() as graph:
+        yield graph
+
+
+@pytest.fixture
+def graph(observer: Any) -> Iterator[Any]:
+    """Yield the observer; what a test listens to and publishes ends with the test, however that ends."""
+    with observer.scope():
+        yield observer
+
+
+@contextmanager
+def _domain() -> Iterator[int]:
+    """Yield a domain id, 1 to 101, which work on every platform, that no other run on this machine has."""
+    with socket.socket(socket.AF_UNIX) as reservation:
+        for _ in range(101):
+            domain_id = 1 + next(_domain_ids) % 101
+            # A name without a file (Linux), which one process has at a time, until it ends.
+            with suppress(OSError):
+                reservation.bind(f"\0squeeze_segnet_ros.test.domain.{domain_id}")
+                break
         yield domain_id
 
 

@@ -28,7 +28,7 @@ MEAN_IOU_FLOOR = 0.67
 
 
 @pytest.mark.graph
-def test_the_sample_bag_is_labelled_well(ros_domain_id: int, tmp_path: Path) -> None:
+def test_the_sample_bag_is_labelled_well(graph: Graph, tmp_path: Path) -> None:
     if not BAG.is_dir():
         pytest.skip(f"there is no {BAG.name} in {BAG.parent.name}/")
     try:
@@ -44,15 +44,11 @@ def test_the_sample_bag_is_labelled_well(ros_domain_id: int, tmp_path: Path) -> 
             messages.stamp_ns(message.data): messages.decode_image(message.data, message.type)
             for message in bag.messages([TRUTH])
         }
-    graph = Graph()
-    try:
-        labels = graph.listen(Image, LABEL)
-        command = ["ros2", "launch", "squeeze_segnet_ros", "segnet.launch.py", f"bag:={BAG}"]
-        with Running([*command, f"params_file:={patient}"]) as run:
-            assert run.wait(300.0) == 0, run.text
-        graph.wait_for(lambda: len(labels) == len(truths), f"{len(truths)} labels")
-    finally:
-        graph.close()
+    labels = graph.listen(Image, LABEL)
+    command = ["ros2", "launch", "squeeze_segnet_ros", "segnet.launch.py", f"bag:={BAG}"]
+    with Running([*command, f"params_file:={patient}"]) as run:
+        assert run.wait(300.0) == 0, run.text
+    graph.wait_for(lambda: len(labels) == len(truths), f"{len(truths)} labels")
     counts = np.zeros((len(CAMVID), len(CAMVID) + 1), np.int64)
     for label in labels:
         stamp = label.header.stamp.sec * 10**9 + label.header.stamp.nanosec

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
@@ -26,13 +25,6 @@ pytestmark = pytest.mark.graph
 BAGS = Path(__file__).resolve().parents[2] / "rosbags"
 FRAMES = 12
 """Of all cameras together."""
-
-
-@pytest.fixture
-def graph(ros_domain_id: int) -> Iterator[Graph]:
-    graph = Graph()
-    yield graph
-    graph.close()
 
 
 @pytest.mark.parametrize("name", ["street_camvid", "street_surround"])

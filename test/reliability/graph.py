@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from types import TracebackType
 from typing import Any
 
@@ -16,7 +16,7 @@ from rcl_interfaces.srv import DescribeParameters, GetParameters, SetParametersA
 from rclpy.context import Context
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
-from rclpy.parameter import Parameter
+from rclpy.parameter import Parameter, parameter_value_to_python
 from rclpy.qos import QoSDurabilityPolicy, QoSProfile, QoSReliabilityPolicy
 from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Header
@@ -45,6 +45,7 @@ class Graph:
         self._thread.start()
         self._clients: dict[str, Any] = {}
         self._heard_by: dict[int, Any] = {}
+        self._publishers: list[Any] = []
         self.diagnostics = self.listen(DiagnosticArray, "/diagnostics")
 
     def __enter__(self) -> Graph:
@@ -83,9 +84,25 @@ class Graph:
 
     def stop_listening(self, heard: list[Any]) -> None:
         """Append nothing more to a list of :meth:`listen`."""
+        self._forget(id(heard))
+
+    def _forget(self, heard: int) -> None:
         # In the executor's thread, which may be about to wait for what goes.
-        gone = self._executor.create_task(self._node.destroy_subscription, self._heard_by.pop(id(heard)))
+        gone = self._executor.create_task(self._node.destroy_subscription, self._heard_by.pop(heard))
         self.wait_for(gone.done, "the end of a subscription")
+
+    @contextmanager
+    def scope(self) -> Iterator[None]:
+        """End with the context what is begun within: what is listened to, and what publishes."""
+        heard, publishers = set(self._heard_by), len(self._publishers)
+        try:
+            yield
+        finally:
+            for new in set(self._heard_by) - heard:
+                self._forget(new)
+            for publisher in self._publishers[publishers:]:
+                self._node.destroy_publisher(publisher)
+            del self._publishers[publishers:]
 
     def wait_for(self, condition: Callable[[], Any], what: str, seconds: float = PATIENCE) -> Any:
         """Return the first true value of ``condition``.
@@ -131,7 +148,8 @@ class Graph:
 
     def publish(self, kind: type, topic: str, qos: QoSProfile | int = 10) -> Any:
         """Return a publisher."""
-        return self._node.create_publisher(kind, topic, qos)
+        self._publishers.append(self._node.create_publisher(kind, topic, qos))
+        return self._publishers[-1]
 
     def call(self, kind: type, name: str, request: Any) -> Any:
         """Return what a service of the node answers."""
@@ -170,9 +188,12 @@ class Graph:
         """Wait for a lifecycle state.
 
         Raises:
-            TooLate: it does not come.
+            TooLate: it does not come, with what the node says of itself.
         """
-        self.wait_for(lambda: self.state() == state, f"state {state}")
+        try:
+            self.wait_for(lambda: self.state() == state, f"state {state}")
+        except TooLate as error:
+            raise TooLate(f"{error}; the node says: {self.status('network').message}") from None
 
     def change_state(self, transition: str) -> bool:
         """Ask for a transition, such as deactivate; whether it succeeded."""
@@ -190,10 +211,34 @@ class Graph:
 
     def get(self, name: str) -> Any:
         """Return a parameter's value."""
-        from rclpy.parameter import parameter_value_to_python
+        return self.values(name)[name]
 
-        (value,) = self.call(GetParameters, "get_parameters", GetParameters.Request(names=[name])).values
-        return parameter_value_to_python(value)
+    def values(self, *names: str) -> dict[str, Any]:
+        """Return the values of parameters by name."""
+        answer = self.ask(GetParameters, "get_parameters", GetParameters.Request(names=names))
+        return dict(zip(names, map(parameter_value_to_python, answer.values), strict=True))
+
+    def bring_to(self, values: Mapping[str, Any]) -> None:
+        """Make the node active with these parameters by name, in whatever state it is.
+
+        Raises:
+            TooLate: it does not get there.
+        """
+        if self.state() == "active" and self.values(*values) == values:
+            return
+        down = {"active": "deactivate", "inactive": "cleanup"}
+
+        def unconfigured() -> bool:
+            state = self.state()
+            if state in down:
+                self.change_state(down[state])
+            return state == "unconfigured"
+
+        self.wait_for(unconfigured, "state unconfigured")
+        different = {name: value for name, value in values.items() if self.get(name) != value}
+        reason = self.set(**different)
+        if reason or not (self.change_state("configure") and self.change_state("activate")):
+            raise TooLate(f"the node does not come back: {reason or self.status('network').message}")
 
     def types(self, *names: str) -> list[int]:
         """Return the types of parameters, as ``ros2 param describe`` shows them."""
@@ -228,13 +273,12 @@ class Camera:
     """Publishes the frames of a camera."""
 
     def __init__(self, graph: Graph, node: Node, topic: str, reliability: Any, kind: type) -> None:
+        self._graph = graph
         self._node = node
         self.topic = topic
         qos = QoSProfile(depth=50, reliability=reliability)
-        self.publisher: Any = node.create_publisher(kind, topic, qos)
-        self._info = node.create_publisher(
-            CameraInfo, camera_info_topic(topic.removesuffix(COMPRESSED_SUFFIX)), 50
-        )
+        self.publisher: Any = graph.publish(kind, topic, qos)
+        self._info = graph.publish(CameraInfo, camera_info_topic(topic.removesuffix(COMPRESSED_SUFFIX)), 50)
         graph.wait_for(self.publisher.get_subscription_count, f"a subscriber of {topic}")
 
     def header(self, age: float = 0.0) -> Header:
@@ -257,6 +301,26 @@ class Camera:
         self._info.publish(CameraInfo(header=header, width=width, height=height))
         self.publisher.publish(image)
         return header
+
+    def until_heard(self, heard: list[Any], pixels: np.ndarray, encoding: str = "rgb8") -> Any:
+        """Send an image again and again until the node's answer to one is in ``heard``; return the answer.
+
+        The first ones may go out before the node knows that somebody listens.
+
+        Raises:
+            TooLate: none came.
+        """
+        sent: list[Stamp] = []
+
+        def answer() -> Any:
+            return next((message for message in list(heard) if stamp_of(message) in sent), None)
+
+        deadline = time.monotonic() + PATIENCE
+        while time.monotonic() < deadline:
+            sent.append(stamp_of_header(self.send(pixels, encoding)))
+            with suppress(TooLate):
+                return self._graph.wait_for(answer, "", 3.0)
+        raise TooLate(f"no answer to a frame of {self.topic} within {PATIENCE:g} s")
 
     def close(self) -> None:
         """Take the camera off the graph."""

@@ -3,8 +3,6 @@
 # ruff: noqa: E402 (what needs ROS comes after it was looked for)
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +19,7 @@ from squeeze_segnet_ros.msg import SegmentationStats
 from vision_msgs.msg import LabelInfo
 
 import squeeze_segnet_ros as ssr
-from reliability.graph import LATCHED, Camera, Graph, picture, stamp_of, stamp_of_header
+from reliability.graph import LATCHED, Camera, Graph, picture
 from squeeze_segnet_ros.bags import messages, open_bag
 from support import foreign
 
@@ -45,23 +43,14 @@ pytestmark = [pytest.mark.graph, pytest.mark.launch(fixture=running_node)]
 
 
 @pytest.fixture(scope="module")
-def graph(ros_domain_id: int) -> Iterator[Graph]:
-    graph = Graph()
-    yield graph
-    graph.close()
-
-
-@pytest.fixture(scope="module")
-def camera(graph: Graph) -> Camera:
-    graph.wait_until("active")
-    return graph.camera(CAMERA)
+def camera(running_node: LaunchDescription, observer: Graph) -> Camera:
+    observer.wait_until("active")
+    return observer.camera(CAMERA)
 
 
 @pytest.fixture
-def labels(graph: Graph) -> Iterator[list[Image]]:
-    heard = graph.listen(Image, f"{OUTPUT}/label")
-    yield heard
-    graph.stop_listening(heard)
+def labels(graph: Graph) -> list[Image]:
+    return graph.listen(Image, f"{OUTPUT}/label")
 
 
 @pytest.fixture(scope="module")
@@ -72,17 +61,9 @@ def frame() -> np.ndarray:
         return messages.decode_image(message.data, message.type)
 
 
-def label_of(graph: Graph, camera: Camera, heard: list[Image], pixels: np.ndarray) -> np.ndarray:
-    """Send a frame until its label comes: the first ones may go out before the node sees our subscription."""
-    for _ in range(20):
-        sent = stamp_of_header(camera.send(pixels))
-        deadline = time.monotonic() + 3.0
-        while time.monotonic() < deadline:
-            for message in list(heard):
-                if stamp_of(message) == sent:
-                    return np.frombuffer(message.data, np.uint8).reshape(message.height, message.width)
-            time.sleep(0.005)
-    raise AssertionError("no label came")
+def label_of(camera: Camera, heard: list[Image], pixels: np.ndarray) -> np.ndarray:
+    message = camera.until_heard(heard, pixels)
+    return np.frombuffer(message.data, np.uint8).reshape(message.height, message.width)
 
 
 @pytest.mark.parametrize("name", foreign.NAMES)
@@ -94,7 +75,7 @@ def test_the_node_gives_the_labels_of_the_card(
     net = ssr.load(foreign_networks[name].card, device="cpu")
     stats = graph.listen(SegmentationStats, f"{OUTPUT}/stats")
     info = graph.listen(LabelInfo, f"{OUTPUT}/label_info", LATCHED)
-    found = label_of(graph, camera, labels, frame)
+    found = label_of(camera, labels, frame)
     assert (found == net(frame)).mean() > 0.999
     graph.wait_for(lambda: stats and info, "stats and label info")
     assert (stats[-1].model, stats[-1].weights_sha256) == (name, net.weights_sha256)
@@ -105,14 +86,12 @@ def test_the_node_gives_the_labels_of_the_card(
         ),
         "the names of the classes",
     )
-    graph.stop_listening(stats)
-    graph.stop_listening(info)
 
 
 def test_there_and_back_without_a_lost_frame(
     foreign_networks: Networks, graph: Graph, camera: Camera, labels: list[Image]
 ) -> None:
-    label_of(graph, camera, labels, picture())
+    label_of(camera, labels, picture())
     for model in (
         "squeeze_segnet",
         str(foreign_networks["raspp"].card),
@@ -135,9 +114,8 @@ def test_labels_alone_have_no_confidence(
     confidence = graph.listen(Image, f"{OUTPUT}/confidence")
     graph.wait_for(lambda: graph.subscribers(f"{OUTPUT}/confidence"), "the subscription")
     for _ in range(3):
-        label_of(graph, camera, labels, picture())
+        label_of(camera, labels, picture())
     assert not confidence
-    graph.stop_listening(confidence)
     reason = graph.set(min_confidence=0.5)
     assert (
         "labels gives labels without scores: min_confidence 0.5 takes a network that gives logits" in reason
@@ -153,7 +131,7 @@ def test_a_card_that_does_not_fit_is_refused_and_the_network_stays(
     tmp_path: Path,
 ) -> None:
     assert graph.set(model=str(foreign_networks["unet"].card)) == ""
-    wanted = label_of(graph, camera, labels, picture())
+    wanted = label_of(camera, labels, picture())
     broken = tmp_path / "broken.yaml"
     text = (
         foreign_networks["unet"]
@@ -167,5 +145,5 @@ def test_a_card_that_does_not_fit_is_refused_and_the_network_stays(
         broken.write_text(content)
         answer = graph.set(model=str(broken))
         assert reason in answer and "\n" not in answer
-        assert np.array_equal(label_of(graph, camera, labels, picture()), wanted)
+        assert np.array_equal(label_of(camera, labels, picture()), wanted)
     assert graph.get("model") == str(foreign_networks["unet"].card)

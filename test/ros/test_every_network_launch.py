@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -49,13 +48,6 @@ def first_frames(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, set[tu
             stamps.add(stamp)
             writer.write(message.topic, message.type, message.timestamp_ns, message.data)
     return path, stamps
-
-
-@pytest.fixture
-def graph(ros_domain_id: int) -> Iterator[Graph]:
-    graph = Graph()
-    yield graph
-    graph.close()
 
 
 @pytest.mark.parametrize("model", models.names())

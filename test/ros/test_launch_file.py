@@ -7,6 +7,7 @@ import shutil
 import signal
 import textwrap
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -381,28 +382,24 @@ def test_a_node_that_cannot_start_ends_the_launch(ros2: list[str], arguments: li
 
 @pytest.mark.graph
 def test_a_bag_is_labelled_frame_by_frame_and_everything_ends(
-    ros2: list[str], bag: Path, weights: Path, quick: str, ros_domain_id: int
+    ros2: list[str], bag: Path, weights: Path, quick: str, graph: Any
 ) -> None:
     from sensor_msgs.msg import Image
 
-    from reliability.graph import Graph, stamp_of
+    from reliability.graph import stamp_of
 
     with open_bag(bag) as recorded:
         frames = [messages.stamp_ns(message.data) for message in recorded.messages([f"{FRONT}/compressed"])]
-    graph = Graph()
-    try:
-        labels = graph.listen(Image, "/camera/front/segmentation/label")
-        with Running([*ros2, quick, f"bag:={bag}", f"weights:={weights}", "rate:=0.5"]) as run:
-            assert run.wait() == 0, run.text
-            assert run.left_behind() == []
-        assert "Traceback" not in run.text
-        assert f"{FRAMES} received, {FRAMES} labelled" in run.text
-        graph.wait_for(lambda: len(labels) == FRAMES, "the last label")
-        assert [stamp_of(label) for label in labels] == [divmod(frame, 10**9) for frame in frames]
-        assert {label.header.frame_id for label in labels} == {"camera"}
-        assert {(m.width, m.height) for m in labels} == {(96, 64)}
-    finally:
-        graph.close()
+    labels = graph.listen(Image, "/camera/front/segmentation/label")
+    with Running([*ros2, quick, f"bag:={bag}", f"weights:={weights}", "rate:=0.5"]) as run:
+        assert run.wait() == 0, run.text
+        assert run.left_behind() == []
+    assert "Traceback" not in run.text
+    assert f"{FRAMES} received, {FRAMES} labelled" in run.text
+    graph.wait_for(lambda: len(labels) == FRAMES, "the last label")
+    assert [stamp_of(label) for label in labels] == [divmod(frame, 10**9) for frame in frames]
+    assert {label.header.frame_id for label in labels} == {"camera"}
+    assert {(m.width, m.height) for m in labels} == {(96, 64)}
 
 
 @pytest.mark.graph

@@ -27,25 +27,21 @@ NOT_LATCHED = QoSProfile(depth=5)
 CLOUD = (48, 80)
 """Height and width of the organised cloud, which the label must have."""
 
-
-@pytest.fixture(scope="module")
-def graph(ros_domain_id: int) -> Iterator[Graph]:
-    with Graph() as graph:
-        yield graph
+pytestmark = pytest.mark.graph
 
 
 @pytest.fixture(scope="module")
-def camera(graph: Graph) -> Iterator[Camera]:
+def camera(observer: Graph) -> Iterator[Camera]:
     """Start a camera of 160x96 and a node, and label a frame for somebody else before the layer comes."""
     values = {"device": "cpu", "input_size": "[64,96]", "label_size": str(list(CLOUD)), "min_confidence": 0.5}
     given = [part for name, value in values.items() for part in ("-p", f"{name}:={value}")]
     command = [sys.executable, "-m", "squeeze_segnet_ros.ros.segnet_node", "--ros-args", *given]
     with Running(command, OMP_NUM_THREADS="1") as node:
         node.wait_for_line("listening to")
-        camera = graph.camera(CAMERA, "best_effort")
-        before = graph.listen(Image, f"{OUTPUT}/label")
-        graph.wait_for(lambda: camera.send(picture(0, 96, 160)) and before, "a label before")
-        graph.stop_listening(before)
+        camera = observer.camera(CAMERA, "best_effort")
+        before = observer.listen(Image, f"{OUTPUT}/label")
+        observer.wait_for(lambda: camera.send(picture(0, 96, 160)) and before, "a label before")
+        observer.stop_listening(before)
         yield camera
         node.send(signal.SIGINT)
         assert node.wait(5.0) == 0, node.text

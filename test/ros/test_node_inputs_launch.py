@@ -64,18 +64,17 @@ def running_node() -> LaunchDescription:
 
 
 @pytest.fixture(scope="module")
-def graph(ros_domain_id: int) -> Iterator[Graph]:
-    graph = Graph("/car/segnet")
-    yield graph
-    graph.close()
+def observer(ros_domain_id: int) -> Iterator[Graph]:
+    with Graph("/car/segnet") as observer:
+        yield observer
 
 
 @pytest.fixture(scope="module")
-def set_clock(graph: Graph) -> Callable[[float], None]:
-    publisher = graph.publish(Clock, "/clock")
+def set_clock(observer: Graph) -> Callable[[float], None]:
+    publisher = observer.publish(Clock, "/clock")
 
     def set_clock(seconds: float) -> None:
-        graph.wait_for(publisher.get_subscription_count, "a subscriber of /clock")
+        observer.wait_for(publisher.get_subscription_count, "a subscriber of /clock")
         message = Clock()
         message.clock.sec, message.clock.nanosec = int(seconds), round(seconds % 1 * 1e9)
         publisher.publish(message)
@@ -84,10 +83,10 @@ def set_clock(graph: Graph) -> Callable[[float], None]:
 
 
 @pytest.fixture(scope="module")
-def send(graph: Graph) -> Callable[..., tuple[int, int]]:
+def send(observer: Graph) -> Callable[..., tuple[int, int]]:
     """Publish bytes, or a picture as jpeg, as a best-effort camera does."""
     qos = QoSProfile(depth=10, reliability=QoSReliabilityPolicy.BEST_EFFORT)
-    publisher = graph.publish(CompressedImage, INPUT, qos)
+    publisher = observer.publish(CompressedImage, INPUT, qos)
 
     def send(seconds: float, data: bytes | None = None) -> tuple[int, int]:
         message = CompressedImage(format="jpeg")
@@ -97,12 +96,12 @@ def send(graph: Graph) -> Callable[..., tuple[int, int]]:
         publisher.publish(message)
         return stamp_of(message)
 
-    graph.wait_until("active")
-    graph.wait_for(publisher.get_subscription_count, "the node's best-effort subscription")
+    observer.wait_until("active")
+    observer.wait_for(publisher.get_subscription_count, "the node's best-effort subscription")
     return send
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def labels(graph: Graph) -> list[Image]:
     return graph.listen(Image, "/car/front/segmentation/label")
 
@@ -169,7 +168,6 @@ def test_ages_and_latencies_follow_the_clock_while_another_network_is_loaded(
         (found,) = (message for message in list(stats) if stamp_of(message) == stamp_of(label))
         assert found.latency == pytest.approx(age, abs=1e-6)
     assert answer.result().result.reason == ""
-    graph.stop_listening(stats)
 
 
 def test_it_needs_the_topics_of_the_policy_in_its_namespace(graph: Graph, send: Any) -> None:

@@ -6,7 +6,6 @@ from __future__ import annotations
 import signal
 import sys
 import time
-from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -40,13 +39,6 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("weights") / "random.safetensors"
     weights_files.save(path, models.build("squeeze_segnet"), weights_files.WeightsMetadata("squeeze_segnet"))
     return path
-
-
-@pytest.fixture(scope="module")
-def graph(ros_domain_id: int) -> Iterator[Graph]:
-    graph = Graph()
-    yield graph
-    graph.close()
 
 
 def parameters(**values: object) -> list[str]:
@@ -98,13 +90,12 @@ def test_in_the_middle_of_a_long_network_pass(graph: Graph, executable: str, wei
     with Running([executable, *slow], OMP_NUM_THREADS="1") as node:
         node.wait_for_line("listening to")
         camera = graph.camera("/camera/front/image_raw")
-        labels = graph.listen(Image, "/camera/front/segmentation/label")
+        graph.listen(Image, "/camera/front/segmentation/label")
         for i in range(5):
             camera.send(picture(i))
             time.sleep(0.1)
         ends_well(node, signal.SIGINT)
         assert " waiting" not in node.text.rpartition("received")[2], "a frame has no fate"
-        graph.stop_listening(labels)
 
 
 def test_a_failed_start_leaves_it_unconfigured_with_one_line(graph: Graph, executable: str) -> None:
@@ -163,7 +154,6 @@ def test_a_lost_gpu_ends_the_process_so_that_it_is_started_again(graph: Graph, w
         graph.wait_for(lambda: camera.send(picture()) and not node.is_running(), "the end of the node")
         assert node.wait() == 1, node.text
         assert labels, "frames before the failure are labelled"
-        graph.stop_listening(labels)
     assert "cuda:0 has failed" in node.text
     assert "Traceback" not in node.text
 
@@ -190,7 +180,6 @@ def test_topics_can_be_remapped(graph: Graph, executable: str, weights: Path) ->
         labels = graph.listen(Image, "/classes")
         graph.wait_for(lambda: camera.send(picture()) and labels, "a label on the other topic")
         assert "/usb/image" in graph.status("/usb/image").hardware_id
-        graph.stop_listening(labels)
         ends_well(node, signal.SIGINT)
 
 

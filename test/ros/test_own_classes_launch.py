@@ -16,12 +16,11 @@ launch_pytest = pytest.importorskip("launch_pytest", reason="needs launch_pytest
 from launch import LaunchDescription
 from launch_pytest.actions import ReadyToTest
 from launch_ros.actions import Node
-from rclpy.qos import QoSDurabilityPolicy, QoSProfile
 from sensor_msgs.msg import Image
 from squeeze_segnet_ros.msg import SegmentationStats
 from vision_msgs.msg import LabelInfo
 
-from reliability.graph import Graph
+from reliability.graph import LATCHED, Graph
 from squeeze_segnet_ros import models
 from squeeze_segnet_ros.classes import LabelClass, LabelSet
 from squeeze_segnet_ros.models import weights as weights_files
@@ -30,7 +29,6 @@ OWN = LabelSet(
     "own", tuple(LabelClass(i, name, (80 * i, 10, 20)) for i, name in enumerate(("ground", "plant", "thing")))
 )
 OUTPUT = "/camera/front/segmentation"
-LATCHED = QoSProfile(depth=1, durability=QoSDurabilityPolicy.TRANSIENT_LOCAL)
 
 
 @launch_pytest.fixture(scope="module")
@@ -49,13 +47,7 @@ def running_node() -> Iterator[LaunchDescription]:
         yield LaunchDescription([node, ReadyToTest()])
 
 
-@pytest.fixture(scope="module")
-def graph(ros_domain_id: int) -> Iterator[Graph]:
-    graph = Graph()
-    yield graph
-    graph.close()
-
-
+@pytest.mark.graph
 @pytest.mark.launch(fixture=running_node)
 def test_names_colors_and_counts_are_those_of_the_weights(graph: Graph) -> None:
     graph.wait_until("active")

@@ -7,7 +7,6 @@ import shutil
 import signal
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -29,13 +28,6 @@ CAMERA, BASE = "/camera/front/image_raw", "/camera/front/segmentation"
 pytestmark = pytest.mark.graph
 
 START = 1_700_000_000 * 10**9
-
-
-@pytest.fixture
-def graph(ros_domain_id: int) -> Iterator[Graph]:
-    graph = Graph()
-    yield graph
-    graph.close()
 
 
 def label(index: int) -> np.ndarray:
