@@ -40,11 +40,10 @@ class CameraRecord:
             for finding in findings:
                 self._seen[finding.kind] = (now, finding)
 
-    def is_news(self, note: str) -> bool:
-        """Whether this was not asked about this camera before."""
-        news = note not in self._told
-        self._told.add(note)
-        return news
+    def tell_once(self, note: str, tell: Callable[[str], bool]) -> None:
+        """Call ``tell`` with a note of this camera unless it returned True for it before."""
+        if note not in self._told and tell(note):
+            self._told.add(note)
 
     def findings(self) -> list[Finding]:
         """Return what was wrong lately, the newest of each kind, the worst first."""

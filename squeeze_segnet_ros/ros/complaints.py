@@ -35,20 +35,27 @@ class Complaints:
 
     def say(self, line: str) -> None:
         """Print a line, unless the like of it was told a moment ago."""
+        kind = _VARIABLE.sub("", line)
         with self._lock:
-            self._tell(line, _VARIABLE.sub("", line), self._clock())
+            # Bounded like the lines: of kinds beyond that, nobody asks how many there were.
+            if not self._tell(line, kind) and (kind in self._untold or len(self._untold) < LINES):
+                self._untold[kind] = self._untold.get(kind, 0) + 1
 
-    def _tell(self, line: str, kind: str, now: float) -> None:
+    def offer(self, line: str) -> bool:
+        """Do as :meth:`say`, and return whether it was printed: for a line that comes again until it is."""
+        with self._lock:
+            return self._tell(line, _VARIABLE.sub("", line))
+
+    def _tell(self, line: str, kind: str) -> bool:
+        now = self._clock()
         self._told = {each: when for each, when in self._told.items() if now - when < PERIOD + _LATE}
         is_known = now - self._told.get(kind, -PERIOD) < PERIOD
         if is_known or len(self._told) >= LINES:
-            # Bounded like the lines: of kinds beyond that, nobody asks how many there were.
-            if kind in self._untold or len(self._untold) < LINES:
-                self._untold[kind] = self._untold.get(kind, 0) + 1
-            return
+            return False
         self._told[kind] = now
         if len(line) > _LENGTH:
             line = line[:_LENGTH] + " ..."
         if more := self._untold.pop(kind, 0):
             line += f" ({more} more like it before)"
         self._log(line)
+        return True

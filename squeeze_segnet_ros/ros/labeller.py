@@ -188,8 +188,10 @@ class Labeller:
                 self._tell_once(camera, str(finding))
 
     def _tell_once(self, camera: CameraLine, note: str) -> None:
-        if note and camera.record.is_news(note):
-            self._complaints.say(f"{camera.input.topic}: {note}")
+        if note:
+            camera.record.tell_once(
+                note, lambda text: self._complaints.offer(f"{camera.input.topic}: {text}")
+            )
 
     # The second stage: the network.
 

@@ -4,6 +4,7 @@ import pytest
 
 pytest.importorskip("rclpy", reason="needs ROS 2")
 
+from squeeze_segnet_ros.ros.camera_record import CameraRecord
 from squeeze_segnet_ros.ros.complaints import LINES, PERIOD, Complaints
 
 
@@ -64,3 +65,17 @@ def test_there_is_an_end_to_the_lines_whatever_comes(complaints, lines, clock):
             complaints.tell("/camera", ValueError("x" * (100 * second + i)))
     assert len(lines) == 10 * LINES
     assert max(map(len, lines)) < 400
+
+
+def test_a_note_of_a_camera_comes_once_and_as_soon_as_there_is_room(complaints, lines, clock):
+    record, note = CameraRecord(), "its 16 bits are shown in 8"
+    for i in range(LINES):
+        complaints.say("trouble " + "x" * i)
+    for _ in range(100):
+        record.tell_once(note, complaints.offer)
+    assert len(lines) == LINES
+    clock.now += 2 * PERIOD
+    for _ in range(2):
+        record.tell_once(note, complaints.offer)
+        clock.now += 2 * PERIOD
+    assert lines[LINES:] == [note]
