@@ -15,7 +15,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from squeeze_segnet_ros.engine.backends.int8 import SHAPES, STEM, Int8Plan, QuantizedConvolution
+from squeeze_segnet_ros.engine.backends.int8 import STEM, Int8Plan, QuantizedConvolution
+from squeeze_segnet_ros.engine.backends.packed import PackedConvolution
 from squeeze_segnet_ros.engine.backends.plain import Normalization, PlainNetwork
 from squeeze_segnet_ros.engine.scores import Scores
 from squeeze_segnet_ros.models.blocks import Fire
@@ -63,35 +64,23 @@ def _onednn_computes_in(dtype: torch.dtype) -> bool:
     return dtype != torch.bfloat16 or torch.ops.mkldnn._is_mkldnn_bf16_supported()
 
 
-class _Convolution(nn.Module):
-    """A convolution, and a ReLU if asked for, in one pass."""
+class _Convolution(PackedConvolution):
+    """One in fp32 or bf16."""
 
     def __init__(self, convolution: nn.Conv2d, relu: bool = True) -> None:
-        super().__init__()
+        super().__init__(convolution, relu)
         self.weight = convolution.weight
         # No parameter, so that it stays in fp32, in which oneDNN adds it to the sums.
         self.bias = None if convolution.bias is None else convolution.bias.detach().float()
-        self.geometry = (
-            list(convolution.padding),
-            list(convolution.stride),
-            list(convolution.dilation),
-            convolution.groups,
-        )
-        self.kernel_size = convolution.kernel_size
-        self.activation = "relu" if relu else "none"
-        self.packed: dict[tuple[torch.Size, int], Tensor] = {}
+        self.geometry = (self.padding, self.stride, self.dilation, self.groups)
+
+    def pack(self, shape: torch.Size) -> Tensor:
+        """See :class:`PackedConvolution`."""
+        return torch.ops.mkldnn._reorder_convolution_weight(self.weight, *self.geometry, list(shape))
 
     def forward(self, x: Tensor) -> Tensor:
-        key = (x.shape, torch.get_num_threads())
-        if key not in self.packed:
-            # The order in which oneDNN wants the weights depends on both; it would change it in every pass.
-            if len(self.packed) == SHAPES:
-                self.packed.clear()
-            self.packed[key] = torch.ops.mkldnn._reorder_convolution_weight(
-                self.weight, *self.geometry, list(x.shape)
-            )
         return torch.ops.mkldnn._convolution_pointwise.default(
-            x, self.packed[key], self.bias, *self.geometry, self.activation, [], ""
+            x, self.packed_for(x), self.bias, *self.geometry, self.activation, [], ""
         )
 
 

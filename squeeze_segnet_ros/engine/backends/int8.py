@@ -13,6 +13,7 @@ from typing import NamedTuple, cast
 import torch
 from torch import Tensor, nn
 
+from squeeze_segnet_ros.engine.backends.packed import PackedConvolution
 from squeeze_segnet_ros.errors import WeightsError
 from squeeze_segnet_ros.models.squeeze_segnet import SqueezeSegNet
 from squeeze_segnet_ros.models.weights import Int8Scales
@@ -23,8 +24,6 @@ STEM = "conv1"
 """Squeeze-SegNet's first convolution, which takes the camera's bytes as they are."""
 _LARGEST_WEIGHT = 127
 _TINY = 1e-12
-SHAPES = 8
-"""Shapes of its input for which a convolution keeps its weights in order."""
 _WHOLE = 2.0**23
 """A float32 of this size and less than twice it has its whole number in the lowest bits."""
 
@@ -56,7 +55,7 @@ class ByteScale(NamedTuple):
         return whole.view(torch.int32).to(torch.int16).to(torch.uint8)
 
 
-class QuantizedConvolution(nn.Module):
+class QuantizedConvolution(PackedConvolution):
     """A convolution in int8, and a ReLU if asked for, in one pass.
 
     It takes bytes (N, C, H, W) in the scale ``takes``, or numbers, which it turns into such. It gives bytes
@@ -71,7 +70,7 @@ class QuantizedConvolution(nn.Module):
         dtype: torch.dtype = torch.float32,
         relu: bool = True,
     ) -> None:
-        super().__init__()
+        super().__init__(convolution, relu)
         groups, outputs = convolution.groups, convolution.out_channels
         weight = convolution.weight.detach().float()  # (K, C / groups, kH, kW)
         bias = weight.new_zeros(outputs) if convolution.bias is None else convolution.bias.detach().float()
@@ -86,29 +85,20 @@ class QuantizedConvolution(nn.Module):
         self.takes = takes
         self.gives_zero = 0 if gives is None else gives.zero
         self.dtype = dtype if gives is None else torch.uint8
-        self.geometry = (
-            list(convolution.stride),
-            list(convolution.padding),
-            list(convolution.dilation),
-            groups,
+        self.geometry = (self.stride, self.padding, self.dilation, self.groups)
+
+    def pack(self, shape: torch.Size) -> Tensor:
+        """See :class:`PackedConvolution`."""
+        return torch.ops.onednn.qconv_prepack(
+            self.weight, self.weight_scale, 1.0, self.takes.zero, *self.geometry, list(shape)
         )
-        self.activation = "relu" if relu else "none"
-        self.packed: dict[tuple[torch.Size, int], Tensor] = {}
 
     def forward(self, x: Tensor) -> Tensor:
         if x.dtype != torch.uint8:
             x = self.takes.to_bytes(x)
         x = x.contiguous(memory_format=torch.channels_last)
-        key = (x.shape, torch.get_num_threads())
-        if key not in self.packed:
-            # As for the other convolutions: the order of the weights depends on both.
-            if len(self.packed) == SHAPES:
-                self.packed.clear()
-            self.packed[key] = torch.ops.onednn.qconv_prepack(
-                self.weight, self.weight_scale, 1.0, self.takes.zero, *self.geometry, list(x.shape)
-            )
         return torch.ops.onednn.qconv2d_pointwise(
-            x, 1.0, self.takes.zero, self.packed[key], self.weight_scale, self.weight_zero, self.bias,
+            x, 1.0, self.takes.zero, self.packed_for(x), self.weight_scale, self.weight_zero, self.bias,
             *self.geometry, 1.0, self.gives_zero, self.dtype, self.activation, [None], "",
         )  # fmt: skip
 
