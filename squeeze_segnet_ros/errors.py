@@ -50,6 +50,7 @@ class ConfigError(SegmentationError, ValueError):
     """A configuration file or value that is not valid."""
 
 
-def one_line(error: BaseException) -> str:
-    """Return what an exception says as one line; its name where it says nothing."""
-    return " ".join(str(error).split()) or type(error).__name__
+def one_line(error: BaseException, named: bool = False) -> str:
+    """Return what an exception says as one line, after its type's name if ``named``; that name if nothing."""
+    name, text = type(error).__name__, " ".join(str(error).split())
+    return f"{name}: {text}" if named and text else text or name

@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 
 import yaml
 
-from squeeze_segnet_ros.errors import ConfigError
+from squeeze_segnet_ros.errors import ConfigError, one_line
 
 _MOST_BYTES = 2**22
 """Four million: a file of ours has some thousands."""
@@ -162,7 +162,7 @@ def read(path: Path) -> Value:
         line = f", line {mark.line + 1}" if mark else ""
         raise ConfigError(f"{path}{line}: not YAML: {error.problem or error.context}") from None
     except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError) as error:
-        raise ConfigError(f"{path} is not readable as YAML: {' '.join(str(error).split())}") from None
+        raise ConfigError(f"{path} is not readable as YAML: {one_line(error)}") from None
     if node is None:
         raise ConfigError(f"{path} is empty: expected keys and values")
     return Value(node, path)

@@ -11,7 +11,7 @@ import numpy as np
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 from rosbags.typesys.store import Typestore
 
-from squeeze_segnet_ros.errors import InvalidImageError
+from squeeze_segnet_ros.errors import InvalidImageError, one_line
 from squeeze_segnet_ros.images.decoding import decode_unchanged, pixels_of
 from squeeze_segnet_ros.images.encodings import raw_values, to_rgb
 from squeeze_segnet_ros.images.sample_bits import SampleBits
@@ -98,10 +98,7 @@ def image_message(data: bytes, message_type: str) -> Any:
         return typestore().deserialize_cdr(data, message_type)
     # rosbags lets errors of many types through where lengths make no sense.
     except Exception as error:
-        raise InvalidImageError(
-            f"{len(data)} bytes that are no {message_type}: "
-            f"{' '.join(str(error).split()) or type(error).__name__}"
-        ) from None
+        raise InvalidImageError(f"{len(data)} bytes that are no {message_type}: {one_line(error)}") from None
 
 
 def decode_image(data: bytes, message_type: str) -> np.ndarray:

@@ -32,7 +32,7 @@ from rosbags.typesys import get_types_from_msg
 from rosbags.typesys.store import Typestore
 
 from squeeze_segnet_ros.bags.messages import IMAGE_TYPES
-from squeeze_segnet_ros.errors import BagError
+from squeeze_segnet_ros.errors import BagError, one_line
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -596,5 +596,4 @@ def _remedy(path: Path) -> str:
 
 
 def _line(error: BaseException) -> str:
-    text = " ".join(str(error).split()).rstrip(".")
-    return printable(text[:200]) or type(error).__name__
+    return printable(one_line(error).rstrip(".")[:200])

@@ -12,7 +12,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from squeeze_segnet_ros.errors import InvalidImageError
+from squeeze_segnet_ros.errors import InvalidImageError, one_line
 from squeeze_segnet_ros.images import MAX_PIXELS, overheard
 from squeeze_segnet_ros.images.encodings import ENCODINGS, Pixels, check_size, raw_pixels, refusal
 from squeeze_segnet_ros.images.sample_bits import SampleBits
@@ -118,9 +118,7 @@ def _decode(raw: bytes, flags: int, max_pixels: int) -> tuple[np.ndarray, str]:
             with overheard.picture_libraries(alone=True) as heard:
                 values = cv2.imdecode(data, flags)
     except cv2.error as error:
-        raise InvalidImageError(
-            f"{width}x{height} picture cannot be decoded: {' '.join(str(error).split())}"
-        ) from None
+        raise InvalidImageError(f"{width}x{height} picture cannot be decoded: {one_line(error)}") from None
     if values is None:
         raise InvalidImageError(
             f"{width}x{height} picture of {len(raw)} bytes cannot be decoded: its data is damaged"

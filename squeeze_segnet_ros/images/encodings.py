@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import cv2
 import numpy as np
 
-from squeeze_segnet_ros.errors import InvalidImageError
+from squeeze_segnet_ros.errors import InvalidImageError, one_line
 from squeeze_segnet_ros.images import MAX_PIXELS
 from squeeze_segnet_ros.images.sample_bits import SampleBits
 
@@ -191,9 +191,7 @@ def _as_rgb(message: Any, encoding: _Encoding, values: np.ndarray) -> np.ndarray
     try:
         rgb = np.asarray(cv2.cvtColor(np.ascontiguousarray(values), encoding.to_rgb))
     except cv2.error as error:
-        raise InvalidImageError(
-            f"{described(message)} cannot be converted: {' '.join(str(error).split())}"
-        ) from None
+        raise InvalidImageError(f"{described(message)} cannot be converted: {one_line(error)}") from None
     if encoding.chroma == 1:
         rgb = rgb[::2, ::2]
     return np.ascontiguousarray(rgb[: message.height, : message.width])

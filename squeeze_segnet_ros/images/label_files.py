@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from squeeze_segnet_ros.errors import InvalidImageError
+from squeeze_segnet_ros.errors import InvalidImageError, one_line
 from squeeze_segnet_ros.images import MAX_PIXELS
 from squeeze_segnet_ros.images.encodings import check_size
 
@@ -53,5 +53,5 @@ def _read(path: Path, colors: bool) -> np.ndarray:
     except (
         OSError, SyntaxError, ValueError, struct.error, zlib.error, Image.DecompressionBombError,
     ) as error:  # fmt: skip
-        reason = " ".join(str(error).replace(str(path), "it").split())
+        reason = one_line(error).replace(str(path), "it")
         raise InvalidImageError(f"{path} cannot be read as a picture: {reason}") from None

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from squeeze_segnet_ros import models
 from squeeze_segnet_ros.classes import DEFAULT, LabelClass, LabelSet, label_set
-from squeeze_segnet_ros.errors import WeightsError
+from squeeze_segnet_ros.errors import WeightsError, one_line
 from squeeze_segnet_ros.images.pixels import MEAN, STD
 from squeeze_segnet_ros.shipped import shipped
 
@@ -223,7 +223,7 @@ def fill(
     try:
         network.load_state_dict(tensors)
     except RuntimeError as error:
-        first_line = " ".join(str(error).split())[:300]
+        first_line = one_line(error)[:300]
         raise WeightsError(f"the tensors of {path} do not fit {model}: {first_line}") from error
 
 

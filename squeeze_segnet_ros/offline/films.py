@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 
 from squeeze_segnet_ros.classes import LabelClass
-from squeeze_segnet_ros.errors import BagError, ConfigError, InvalidImageError
+from squeeze_segnet_ros.errors import BagError, ConfigError, InvalidImageError, one_line
 from squeeze_segnet_ros.images import MAX_PIXELS
 from squeeze_segnet_ros.images.encodings import check_size
 
@@ -44,7 +44,7 @@ def read(path: Path) -> Iterator[tuple[int, np.ndarray]]:
                 count += 1
     except (InvalidImageError, av.error.FFmpegError) as error:
         raise BagError(
-            f"{path}: damaged after {count} frames ({' '.join(str(error).split())}): not a film, or cut short"
+            f"{path}: damaged after {count} frames ({one_line(error)}): not a film, or cut short"
         ) from None
     if not count:
         raise BagError(f"{path}: a film without frames")

@@ -24,7 +24,7 @@ import torch
 
 from squeeze_segnet_ros.bags import BagWriter, messages, open_bag
 from squeeze_segnet_ros.engine import Segmenter
-from squeeze_segnet_ros.errors import ConfigError, SegmentationError
+from squeeze_segnet_ros.errors import ConfigError, SegmentationError, one_line
 from squeeze_segnet_ros.offline import storage
 from squeeze_segnet_ros.offline.label import SUMMARY, Options, Task, as_json, attempt, sha256, sums
 from squeeze_segnet_ros.offline.sources import choose_cameras, find_inputs
@@ -196,7 +196,7 @@ def _cluster(fleet: Fleet) -> Iterator[Any]:
             _knock(fleet.address)
             ray.init(address=fleet.address, **quiet)
     except (ConnectionError, ValueError, RuntimeError, OSError) as error:
-        reason = " ".join(str(error).split())[:200]
+        reason = one_line(error)[:200]
         raise ConfigError(f"no Ray cluster at '{fleet.address}': {reason}") from None
     try:
         yield ray
@@ -248,7 +248,7 @@ class _Work:
             return result
         # Ray's own: a worker that died too often, no node that could run it; and what a store says.
         except Exception as error:
-            return {"error": f"{bag.source}: {type(error).__name__}: {' '.join(str(error).split())[:300]}"}
+            return {"error": f"{bag.source}: {one_line(error, named=True)[:300]}"}
 
     def _next(self, bag: _Bag, step: str, number: int, result: dict[str, Any]) -> dict[str, Any] | None:
         """Start what follows; return the bag's entry where nothing does."""
@@ -301,7 +301,7 @@ def inspect(source: str, options: Options) -> dict[str, Any]:
             frames = sum(bag.info[topic].count for topic in cameras.values())
             return {"frames": frames, "start_ns": bag.start_ns, "end_ns": bag.end_ns}
     except (SegmentationError, OSError) as error:
-        return {"error": f"{source}: {' '.join(str(error).split())}"}
+        return {"error": f"{source}: {one_line(error)}"}
 
 
 @cache

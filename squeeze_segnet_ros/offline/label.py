@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from squeeze_segnet_ros.bags import open_bag
 from squeeze_segnet_ros.bags.reader import BagReader, is_bag
 from squeeze_segnet_ros.engine import Request, Segmenter, load
-from squeeze_segnet_ros.errors import BagError, ConfigError, SegmentationError
+from squeeze_segnet_ros.errors import BagError, ConfigError, SegmentationError, one_line
 from squeeze_segnet_ros.offline import BATCH, DEFAULT_OUTPUTS
 from squeeze_segnet_ros.offline.pipeline import Frame, Outcome, label_frames
 from squeeze_segnet_ros.offline.sinks import BagSink, Extras, PictureSink, outputs_named
@@ -285,7 +285,7 @@ def attempt(
         entry["error"] = f"{task.name}: {where}{error.strerror or error}"
     # One input in a hundred must not take the others with it, whatever is in it.
     except Exception as error:
-        entry["error"] = f"{task.name}: {type(error).__name__}: {' '.join(str(error).split())}"
+        entry["error"] = f"{task.name}: {one_line(error, named=True)}"
     seconds = time.perf_counter() - started
     entry["seconds"] = round(seconds, 3)
     if "duration_s" in entry:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from squeeze_segnet_ros.errors import ConfigError
+from squeeze_segnet_ros.errors import ConfigError, one_line
 
 _BAGS = (".mcap", ".db3")
 
@@ -34,7 +34,7 @@ def bags_at(url: str) -> list[str]:
             return [url]
         inside = [*folders, *files]
     except (OSError, ValueError) as error:
-        raise ConfigError(f"{url} cannot be read: {' '.join(str(error).split())}") from None
+        raise ConfigError(f"{url} cannot be read: {one_line(error)}") from None
     if not inside:
         raise ConfigError(f"{url}: no bags there")
     return [system.unstrip_protocol(name) for name in sorted(inside)]
@@ -118,5 +118,5 @@ def _open(url: str) -> tuple[Any, str]:
     try:
         system, path = fsspec.core.url_to_fs(url)
     except (ImportError, ValueError) as error:
-        raise ConfigError(f"{url}: {' '.join(str(error).split())}") from None
+        raise ConfigError(f"{url}: {one_line(error)}") from None
     return system, path

@@ -36,7 +36,7 @@ from rosgraph_msgs.msg import Clock
 
 from squeeze_segnet_ros.bags import BagReader, Topic, messages, open_bag
 from squeeze_segnet_ros.bags.reader import printable
-from squeeze_segnet_ros.errors import BagError, ConfigError, InvalidImageError, SegmentationError
+from squeeze_segnet_ros.errors import BagError, ConfigError, InvalidImageError, SegmentationError, one_line
 from squeeze_segnet_ros.topics import COMPRESSED_SUFFIX, is_output
 
 CLOCK_HZ = 100.0
@@ -471,7 +471,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         own_arguments = remove_ros_args(arguments)[1:]
     except Exception as error:  # a private class of rclpy, for arguments behind --ros-args
-        print(f"bag_player: {_line(error)}", file=sys.stderr)
+        print(f"bag_player: {one_line(error)}", file=sys.stderr)
         return 2
     parsed = parser.parse_args(own_arguments)
     try:
@@ -497,7 +497,7 @@ def _play(bag: BagReader, options: Options, arguments: list[str]) -> int:
         node = Node("bag_player", enable_rosout=False, start_parameter_services=False)
     except Exception as error:  # names that are not allowed, say
         rclpy.try_shutdown()
-        raise ConfigError(_line(error)) from error
+        raise ConfigError(one_line(error)) from error
     try:
         log = node.get_logger()
         player = Player(node, bag, options)
@@ -518,10 +518,6 @@ def _play(bag: BagReader, options: Options, arguments: list[str]) -> int:
     finally:
         node.destroy_node()
         rclpy.try_shutdown()
-
-
-def _line(error: Exception) -> str:
-    return " ".join(str(error).split())
 
 
 if __name__ == "__main__":

@@ -7,6 +7,8 @@ import threading
 import time
 from collections.abc import Callable
 
+from squeeze_segnet_ros.errors import one_line
+
 PERIOD = 5.0
 """Seconds within which a kind of trouble is told once."""
 LINES = 20
@@ -31,7 +33,7 @@ class Complaints:
 
     def tell(self, what: str, error: Exception) -> None:
         """Print one line: ``error`` happened to ``what``, unless the like of it was told a moment ago."""
-        self.say(f"{what}: {' '.join(str(error).split())}")
+        self.say(f"{what}: {one_line(error)}")
 
     def say(self, line: str) -> None:
         """Print a line, unless the like of it was told a moment ago."""

@@ -24,6 +24,7 @@ from rclpy.client import Client
 from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
 
+from squeeze_segnet_ros.errors import one_line
 from squeeze_segnet_ros.topics import OUTPUTS
 
 APPEAR_SECONDS = 60.0
@@ -142,7 +143,7 @@ def main(arguments: list[str] | None = None) -> int:
         asking = Node("lifecycle_client", enable_rosout=False, start_parameter_services=False)
     # rclpy has an exception of its own for each kind of trouble, without a common base.
     except Exception as error:
-        print(f"lifecycle_client: {' '.join(str(error).split())}", file=sys.stderr)
+        print(f"lifecycle_client: {one_line(error)}", file=sys.stderr)
         rclpy.try_shutdown()
         return 2
     try:

@@ -10,7 +10,7 @@ import numpy as np
 
 from squeeze_segnet_ros.classes import LabelClass
 from squeeze_segnet_ros.engine import Request, Segmenter, load
-from squeeze_segnet_ros.errors import ConfigError, DeviceError, SegmentationError
+from squeeze_segnet_ros.errors import ConfigError, DeviceError, SegmentationError, one_line
 from squeeze_segnet_ros.memory import separate_blocks
 from squeeze_segnet_ros.ros.config import ALL_CLASSES, NodeConfig
 
@@ -38,7 +38,7 @@ def load_network(config: NodeConfig, load: Callable[..., Segmenter] = load) -> L
         except Exception as error:
             if config.device != "auto" or not _blames_device(error):
                 raise
-            reason = " ".join(str(error).split())[:200]
+            reason = one_line(error)[:200]
             return Loaded(_ready(config, "cpu", load), f"runs on the CPU, since the GPU failed: {reason}")
     gpus = sorted(_DEVICES.glob("nvidia[0-9]*")) if config.device == "auto" else []
     if not gpus or segmenter.device != "cpu":
@@ -88,5 +88,5 @@ def _why_no_cuda() -> str:
     try:
         torch.cuda.init()
     except Exception as error:
-        return " ".join(str(error).split())[:200]
+        return one_line(error)[:200]
     return "it did not a moment ago"

@@ -17,7 +17,7 @@ from vision_msgs.msg import LabelInfo, VisionClass
 
 from squeeze_segnet_ros.classes import LabelClass
 from squeeze_segnet_ros.engine.request import Segmentation
-from squeeze_segnet_ros.errors import InvalidImageError
+from squeeze_segnet_ros.errors import InvalidImageError, one_line
 from squeeze_segnet_ros.images import MAX_PIXELS, decoding
 from squeeze_segnet_ros.images.encodings import ENCODINGS, NO_CAMERA, Pixels, check_size, described
 from squeeze_segnet_ros.images.label_images import png_of
@@ -49,14 +49,14 @@ def _converted(message: Image) -> np.ndarray:
     # One that was built for another NumPy fails in ways of its own.
     except Exception as error:
         raise InvalidImageError(
-            f"{what} needs cv_bridge ({' '.join(str(error).split())}): expected {', '.join(ENCODINGS)}"
+            f"{what} needs cv_bridge ({one_line(error)}): expected {', '.join(ENCODINGS)}"
         ) from None
     try:
         pixels = np.asarray(CvBridge().imgmsg_to_cv2(message, "rgb8"))
     # cv_bridge lets NumPy's and OpenCV's own errors through, of many types, when the data does not fit.
     except Exception as error:
         raise InvalidImageError(
-            f"{what} cannot be converted to rgb8 by cv_bridge: {' '.join(str(error).split())}"
+            f"{what} cannot be converted to rgb8 by cv_bridge: {one_line(error)}"
         ) from None
     if pixels.shape != (message.height, message.width, 3) or pixels.dtype != np.uint8:
         raise InvalidImageError(

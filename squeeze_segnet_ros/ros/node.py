@@ -16,7 +16,7 @@ from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackRet
 from rclpy.parameter import Parameter
 from rosgraph_msgs.msg import Clock as ClockMessage
 
-from squeeze_segnet_ros.errors import ConfigError, SegmentationError
+from squeeze_segnet_ros.errors import ConfigError, SegmentationError, one_line
 from squeeze_segnet_ros.memory import release_freed_memory
 from squeeze_segnet_ros.ros import diagnostics, parameters, silence
 from squeeze_segnet_ros.ros.camera_line import CameraFrame, CameraLine
@@ -143,7 +143,7 @@ class SegnetNode(LifecycleNode):
             return TransitionCallbackReturn.FAILURE
         # rclpy drops the exception of a transition: what is not said here is never heard of.
         except Exception as error:
-            self.trouble = _one_line(error)
+            self.trouble = one_line(error, named=True)
             self.get_logger().error(self.trouble)
             return TransitionCallbackReturn.ERROR
         self.trouble = None
@@ -288,7 +288,7 @@ class SegnetNode(LifecycleNode):
             except SegmentationError as error:
                 reasons.append(str(error))
             except Exception as error:
-                reasons.append(_one_line(error))
+                reasons.append(one_line(error, named=True))
 
         thread = threading.Thread(target=load, name=LOADER, daemon=True)
         thread.start()
@@ -346,7 +346,3 @@ def _describe(segmenter: Segmenter) -> str:
         f"{segmenter.model} ({segmenter.weights.name}, {segmenter.weights_sha256[:12]}) "
         f"on {segmenter.device} in {segmenter.precision}"
     )
-
-
-def _one_line(error: Exception) -> str:
-    return f"{type(error).__name__}: {' '.join(str(error).split())}"

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from squeeze_segnet_ros.errors import ConfigError
+from squeeze_segnet_ros.errors import ConfigError, one_line
 
 _PARAMETERS = "ros__parameters"
 
@@ -40,7 +40,7 @@ class ParameterFile:
             reason = getattr(error, "strerror", None) or error
             raise ConfigError(f"params_file {path} cannot be read: {reason}") from None
         except (yaml.YAMLError, RecursionError) as error:
-            raise ConfigError(f"params_file {path} is not YAML: {' '.join(str(error).split())}") from None
+            raise ConfigError(f"params_file {path} is not YAML: {one_line(error)}") from None
         if not isinstance(content, dict):
             raise ConfigError(
                 f"params_file {path} holds no parameters: write '/**:', '{_PARAMETERS}:' and names below"

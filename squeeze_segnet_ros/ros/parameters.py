@@ -10,7 +10,7 @@ from rclpy.exceptions import ParameterException
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
-from squeeze_segnet_ros.errors import ConfigError
+from squeeze_segnet_ros.errors import ConfigError, one_line
 from squeeze_segnet_ros.ros.config import Change, NodeConfig, Setting, settings
 from squeeze_segnet_ros.ros.rclpy_internals import given_parameters
 
@@ -32,7 +32,7 @@ def declare(node: Node) -> NodeConfig:
         try:
             node.declare_parameter(setting.name, default, describe(setting))
         except ParameterException as error:
-            raise ConfigError(f"parameter {setting.name}: {' '.join(str(error).split())}") from None
+            raise ConfigError(f"parameter {setting.name}: {one_line(error)}") from None
     return config
 
 

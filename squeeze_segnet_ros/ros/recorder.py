@@ -26,7 +26,7 @@ from rclpy.signals import SignalHandlerOptions
 from rclpy.utilities import remove_ros_args
 
 from squeeze_segnet_ros.bags import BagWriter
-from squeeze_segnet_ros.errors import ConfigError, SegmentationError
+from squeeze_segnet_ros.errors import ConfigError, SegmentationError, one_line
 from squeeze_segnet_ros.topics import CAMERA_INFO, LABEL_INFO, LABEL_PNG, STATS, Output, output_bases
 
 RECORDED = (LABEL_PNG, LABEL_INFO, CAMERA_INFO, STATS)
@@ -99,7 +99,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     else:
         print(f"recorder: {sum(recorder.counts.values())} messages in {bag.path}", flush=True)
     if recorder.error is not None:
-        print(f"recorder: stopped early: {' '.join(str(recorder.error).split())}", file=sys.stderr)
+        print(f"recorder: stopped early: {one_line(recorder.error)}", file=sys.stderr)
         return 1
     return 0
 
@@ -114,7 +114,7 @@ def _record(bag: BagWriter, cameras: Sequence[str], arguments: list[str]) -> Rec
         recorder = Recorder(node, bag, cameras)
     except Exception as error:  # names that are not allowed, say
         rclpy.try_shutdown()
-        raise ConfigError(" ".join(str(error).split())) from error
+        raise ConfigError(one_line(error)) from error
     executor = SingleThreadedExecutor()
     executor.add_node(node)
     try:

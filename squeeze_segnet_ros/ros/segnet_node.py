@@ -8,6 +8,8 @@ import signal
 import sys
 import threading
 
+from squeeze_segnet_ros.errors import one_line
+
 _EXIT_SECONDS = 1.8
 _POLL_SECONDS = 0.1
 
@@ -48,7 +50,7 @@ def main(arguments: list[str] | None = None) -> int:
         node = SegnetNode(Events(stop, loading, device_lost))
     # rclpy has an exception of its own for each kind of bad argument, without a common base.
     except Exception as error:
-        print(f"segnet_node: {' '.join(str(error).split())}", file=sys.stderr)
+        print(f"segnet_node: {one_line(error)}", file=sys.stderr)
         return 2
     if freed.segments:
         node.get_logger().info(str(freed))
