@@ -1,59 +1,76 @@
-"""Keeps memory that a frame has freed for the next one, and gives it back when a network has gone."""
+"""Which freed memory the C library keeps for what comes next, and which it gives back to the kernel.
+
+The policies are settings of glibc's mallopt for the whole process. With another C library nothing happens.
+"""
 
 from __future__ import annotations
 
 import ctypes
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
-_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_MMAP_MAX, _M_ARENA_MAX = -1, -3, -4, -8
-"""Names and numbers of glibc's mallopt."""
-# Only the main arena can hold blocks of any size, and it does so when it may not map them one by one.
-_KEPT = ((_M_TRIM_THRESHOLD, 2**31 - 1), (_M_MMAP_MAX, 0), (_M_ARENA_MAX, 1))
-_ONE_HEAP = ((_M_ARENA_MAX, 1),)
-_SEPARATE = ((_M_MMAP_MAX, 2**16), (_M_MMAP_THRESHOLD, 2**17))
-_state = {"kept": False, "separate": False}
+_TRIM_THRESHOLD, _MMAP_THRESHOLD, _MMAP_MAX, _ARENA_MAX = -1, -3, -4, -8
+"""Numbers of mallopt's parameters."""
+
+ONE_HEAP: Mapping[int, int] = {_ARENA_MAX: 1}
+"""For threads that come and go.
+
+By default each gets a heap of its own, up to eight for each core, and each heap keeps what its largest frame
+took: the process grows for hours.
+"""
+FRAMES: Mapping[int, int] = {_TRIM_THRESHOLD: 2**31 - 1, _MMAP_MAX: 0, **ONE_HEAP}
+"""For frames that follow each other: freed blocks of any size stay, and the process's memory at its peak.
+
+By default large blocks go back at once, so that every frame's feature maps are mapped, and cleared by the
+kernel page by page, anew: a fifth of the time of a frame. Only the main heap can hold blocks of any size.
+"""
+NETWORK: Mapping[int, int] = {_MMAP_MAX: 2**16, _MMAP_THRESHOLD: 2**17}
+"""For loading a network: every large block has pages of its own, which go back to the kernel with it.
+
+In the heap the network would lie between feature maps. When it goes, it would leave holes that those do not
+fit into, and the process would grow with each change of the weights.
+"""
+
+
+@dataclass
+class _Process:
+    """What holds in this process: frames are kept, and a network is loaded, which goes before."""
+
+    keeps_frames: bool = False
+    loads: bool = False
+
+
+_process = _Process()
 
 
 def share_one_heap() -> bool:
-    """Make all threads that start from now on share one heap; return whether the C library took it.
+    """Set :data:`ONE_HEAP` for all threads that start from now on; return whether the C library took it.
 
-    By default glibc gives new threads heaps of their own, up to eight for each core, and each keeps what its
-    largest frame took: a process whose threads come and go grows for hours. To be called before any library
-    starts threads: a heap that is there stays in use.
+    To be called before any library starts threads: a heap that is there stays in use.
     """
-    return _set(_ONE_HEAP)
+    return _set(ONE_HEAP)
 
 
 def keep_freed_memory() -> bool:
-    """Tell the C library not to hand freed blocks back to the kernel; return whether it took it.
-
-    Large blocks go back at once by default, so that every frame's feature maps are mapped, and cleared by the
-    kernel page by page, anew: a fifth of the time of a frame. It is a setting of the whole process, whose
-    memory stays at its peak. Where the C library is not glibc, nothing happens. Within
-    :func:`separate_blocks` it takes effect afterwards.
-    """
-    _state["kept"] = _glibc("mallopt") is not None
-    return _state["kept"] and (_state["separate"] or _set(_KEPT))
+    """Set :data:`FRAMES`, after :func:`separate_blocks` if within; return whether the C library took it."""
+    _process.keeps_frames = _glibc("mallopt") is not None
+    return _process.keeps_frames and (_process.loads or _set(FRAMES))
 
 
 @contextmanager
 def separate_blocks() -> Iterator[None]:
-    """Give every large block pages of its own, which go back to the kernel with it: to load a network.
-
-    What stays of the network would lie between feature maps otherwise. When it goes, it leaves holes that
-    those do not fit into, and the process would grow with each change of the weights.
-    """
-    _state["separate"] = True
-    _set(_SEPARATE)
+    """Set :data:`NETWORK` for as long as a network is loaded."""
+    _process.loads = True
+    _set(NETWORK)
     try:
         yield
     finally:
-        _state["separate"] = False
-        if _state["kept"]:
-            _set(_KEPT)
+        _process.loads = False
+        if _process.keeps_frames:
+            _set(FRAMES)
 
 
 def release_freed_memory() -> None:
@@ -65,9 +82,9 @@ def release_freed_memory() -> None:
         malloc_trim(ctypes.c_size_t(0))
 
 
-def _set(settings: Sequence[tuple[int, int]]) -> bool:
+def _set(policy: Mapping[int, int]) -> bool:
     mallopt = _glibc("mallopt")
-    return mallopt is not None and all(mallopt(name, value) == 1 for name, value in settings)
+    return mallopt is not None and all(mallopt(number, value) == 1 for number, value in policy.items())
 
 
 def _glibc(name: str) -> Any:
