@@ -1,10 +1,12 @@
 """What pip leaves to do in an environment of ROS 2 wheels: `wheels.py patch`, `wheels.py damaged FILE...`."""
 
+import csv
 import importlib.metadata
 import re
 import sys
 import sysconfig
 from pathlib import Path
+from typing import Any
 
 
 def patch() -> None:
@@ -32,17 +34,21 @@ def damaged(requirement_files: list[str]) -> None:
             if not requirement or requirement.startswith("#"):
                 continue
             try:
-                files = importlib.metadata.files(requirement.partition("==")[0])
+                package = importlib.metadata.distribution(requirement.partition("==")[0])
             except importlib.metadata.PackageNotFoundError:
                 continue  # pip sees that one by itself
-            if files is None or not all(entry.suffix == ".pyc" or _is_whole(entry) for entry in files):
+            # Not its `files`: since Python 3.12 those leave out what is missing.
+            record = package.read_text("RECORD")
+            entries = csv.reader((record or "").splitlines())
+            if not record or not all(_is_whole(package.locate_file(name), size) for name, _, size in entries):
                 print(requirement)
 
 
-def _is_whole(entry: importlib.metadata.PackagePath) -> bool:
-    path = Path(str(entry.locate()))
+def _is_whole(path: Any, size: str) -> bool:
+    if path.suffix == ".pyc":
+        return True
     # The patched CMake files differ from the record in size.
-    return path.is_file() and (path.suffix == ".cmake" or entry.size in (None, path.stat().st_size))
+    return path.is_file() and (path.suffix == ".cmake" or size in ("", str(path.stat().st_size)))
 
 
 if __name__ == "__main__":

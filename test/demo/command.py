@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shlex
 import signal
 import sys
 import tempfile
@@ -61,7 +62,6 @@ class Played(NamedTuple):
 
     frames: tuple[Frame, ...]
     period_s: float
-    start_ns: int
     duration_s: float
 
 
@@ -74,6 +74,14 @@ class Seen:
     overlays: dict[Frame, np.ndarray] = field(default_factory=dict)
     stats: dict[str, Any] = field(default_factory=dict)
     clock: list[tuple[int, int]] = field(default_factory=list)
+
+    @property
+    def moving_clock(self) -> list[tuple[int, int]]:
+        """What /clock said once the player played: while that waits, its time stands still.
+
+        Which time that is, of the recording or of a simulation, is the bag's affair.
+        """
+        return [tick for tick in self.clock if tick[0] > self.clock[0][0]]
 
 
 class Stopped(Exception):
@@ -94,7 +102,7 @@ def read_frames(bag_path: Path, plan: BagPlan) -> Played:
         frames = [Frame(sources[m.topic], messages.stamp_ns(m.data)) for m in bag.messages(list(sources))]
         most = max(bag.info[topic].count for topic in sources)
         seconds = bag.duration_ns / 1e9
-        return Played(tuple(dict.fromkeys(frames)), seconds / max(1, most - 1), bag.start_ns, seconds)
+        return Played(tuple(dict.fromkeys(frames)), seconds / max(1, most - 1), seconds)
 
 
 def recorded_topic(camera: str, topics: dict[str, str]) -> str:
@@ -137,7 +145,7 @@ class Launch(Running):
     def __init__(self, arguments: dict[str, str], log: Path) -> None:
         command = ["ros2", "launch", "squeeze_segnet_ros", "segnet.launch.py"]
         command += [f"{name}:={value}" for name, value in arguments.items()]
-        print("$", " ".join(command))
+        print("$", shlex.join(command))
         try:
             super().__init__(command, log)
         except FileNotFoundError:
@@ -270,7 +278,7 @@ def run_launch(
         with Launch(arguments, log) as launch:
             progress = Progress(total)
             while not launch.ended():
-                progress.show(len(seen.labels), has_started(seen, played))
+                progress.show(len(seen.labels), bool(seen.moving_clock))
                 if time.monotonic() > limit:
                     raise LaunchFailed(f"the launch did not end by itself; its output is in {log}")
                 time.sleep(0.1)
@@ -280,11 +288,6 @@ def run_launch(
             time.sleep(0.02)
         progress.show(len(seen.labels), True, end=True)
     return seen
-
-
-def has_started(seen: Seen, played: Played) -> bool:
-    """Return whether the player plays, and waits no more."""
-    return bool(seen.clock) and seen.clock[-1][0] > played.start_ns
 
 
 def contact_frames(played: Played) -> tuple[Frame, ...]:
@@ -314,14 +317,14 @@ class Progress:
 # -- what came out --------------------------------------------------------------------------------------
 
 
-def latencies_ms(seen: Seen, played: Played) -> np.ndarray:
+def latencies_ms(seen: Seen) -> np.ndarray:
     """Return the milliseconds from each frame's stamp to its label being published.
 
     Simulated time runs slower than wall time when the bag does, so a difference of two simulated times would
     flatter. The /clock messages tell which wall time belongs to each recorded time; the middleware takes down
     the wall time at which a message was published, on either side, so the way to this process is no part.
     """
-    moving = np.array([pair for pair in seen.clock if pair[0] > played.start_ns], np.int64).reshape(-1, 2)
+    moving = np.array(seen.moving_clock, np.int64).reshape(-1, 2)
     stamps = [(frame.stamp_ns, published) for frame, published in seen.published_ns.items()]
     if len(moving) < 2 or not stamps:
         return np.zeros(0)
@@ -354,7 +357,7 @@ def truth_topic(camera: str) -> str:
 def summarize(bag_path: Path, played: Played, seen: Seen) -> dict[str, Any]:
     """Return what goes into summary.json; scores are null for a bag without true labels."""
     labelled = sum(frame in seen.labels for frame in played.frames)
-    times = latencies_ms(seen, played)
+    times = latencies_ms(seen)
     counts = compare_with_truth(bag_path, seen) if seen.labels else None
     result = None if counts is None or not counts.sum() else scores(counts)
     stats = next(iter(seen.stats.values()), None)

@@ -16,7 +16,7 @@ from rclpy.qos import QoSProfile, QoSReliabilityPolicy
 from sensor_msgs.msg import CameraInfo, Image
 from vision_msgs.msg import LabelInfo
 
-from reliability.graph import Camera, Graph, picture, stamp_of
+from reliability.graph import Camera, Graph, picture, stamp_of, stamp_of_header
 from squeeze_segnet_ros.classes import UNLABELLED
 from support.processes import Running
 
@@ -31,7 +31,13 @@ pytestmark = pytest.mark.graph
 
 
 @pytest.fixture(scope="module")
-def camera(observer: Graph) -> Iterator[Camera]:
+def clouds() -> set[tuple[int, int]]:
+    """Return the stamps of all frames, of each of which the layer has a cloud."""
+    return set()
+
+
+@pytest.fixture(scope="module")
+def camera(observer: Graph, clouds: set[tuple[int, int]]) -> Iterator[Camera]:
     """Start a camera of 160x96 and a node, and label a frame for somebody else before the layer comes."""
     values = {"device": "cpu", "input_size": "[64,96]", "label_size": str(list(CLOUD)), "min_confidence": 0.5}
     given = [part for name, value in values.items() for part in ("-p", f"{name}:={value}")]
@@ -40,14 +46,18 @@ def camera(observer: Graph) -> Iterator[Camera]:
         node.wait_for_line("listening to")
         camera = observer.camera(CAMERA, "best_effort")
         before = observer.listen(Image, f"{OUTPUT}/label")
-        observer.wait_for(lambda: camera.send(picture(0, 96, 160)) and before, "a label before")
+
+        def send() -> None:
+            clouds.add(stamp_of_header(camera.send(picture(0, 96, 160))))
+
+        observer.wait_for(lambda: send() or before, "a label before")
         observer.stop_listening(before)
         yield camera
         node.send(signal.SIGINT)
         assert node.wait(5.0) == 0, node.text
 
 
-def test_the_layer_gets_what_it_relies_on(graph: Graph, camera: Camera) -> None:
+def test_the_layer_gets_what_it_relies_on(graph: Graph, camera: Camera, clouds: set[tuple[int, int]]) -> None:
     order: list[Any] = []
 
     def keep(message: Any) -> Any:
@@ -58,7 +68,6 @@ def test_the_layer_gets_what_it_relies_on(graph: Graph, camera: Camera) -> None:
     labels = graph.listen(Image, f"{OUTPUT}/label", SENSOR_DATA, keep)
     confidences = graph.listen(Image, f"{OUTPUT}/confidence", SENSOR_DATA)
     calibrations = graph.listen(CameraInfo, f"{OUTPUT}/camera_info", SENSOR_DATA)
-    clouds: set[tuple[int, int]] = set()
     deadline = time.monotonic() + 60.0
 
     def joined() -> list[tuple[Image, Image, CameraInfo]]:
@@ -72,8 +81,7 @@ def test_the_layer_gets_what_it_relies_on(graph: Graph, camera: Camera) -> None:
         ]
 
     while len(joined()) < 5 and time.monotonic() < deadline:
-        header = camera.send(picture(len(clouds), 96, 160))
-        clouds.add((header.stamp.sec, header.stamp.nanosec))
+        clouds.add(stamp_of_header(camera.send(picture(len(clouds), 96, 160))))
         time.sleep(0.1)
     assert len(joined()) >= 5
 
