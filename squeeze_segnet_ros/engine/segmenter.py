@@ -115,6 +115,13 @@ class Segmenter:
         return self.label_set.classes
 
     @property
+    def passes(self) -> int:
+        """How many passes are worth having at a time: a GPU uploads the next batch beside the computing of this
+        one, a CPU has no time to spare.
+        """
+        return 2 if self.device.startswith("cuda") else 1
+
+    @property
     def gives_scores(self) -> bool:
         """Whether the network gives scores, from which a confidence follows, or labels alone."""
         return self.backend.gives_scores

@@ -121,7 +121,6 @@ class Labeller:
         """Begin to work."""
         self._announced = None
         self._announce(self._tools)
-        on_gpu = self._tools.segmenter.device.startswith("cuda")
         self._pipeline = Pipeline(
             Stages(
                 take=lambda: self._queue.take(MAX_BATCH),
@@ -130,8 +129,7 @@ class Labeller:
                 compute=self._segment,
                 hand_on=self._hand_on,
             ),
-            # A GPU uploads the next batch beside the computing of this one; a CPU has no time to spare.
-            passes=2 if on_gpu else 1,
+            passes=self._tools.segmenter.passes,
             decoders=min(_MAX_DECODERS, os.cpu_count() or 1),
         )
         self._pipeline.start()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,7 +17,8 @@ class NullEngine:
     """Gives every pixel class 0. In place of a Segmenter.
 
     Args:
-        seconds: how long each pass takes, without using the processor, as with a GPU; one pass at a time.
+        seconds: how long each pass takes, without using the processor, as on a GPU: passes that are given to
+            it at the same time run one after another, without a pause between them.
     """
 
     model, device, precision = "null", "cpu", "fp32"
@@ -26,6 +28,10 @@ class NullEngine:
 
     def __init__(self, seconds: float = 0.0) -> None:
         self.seconds = seconds
+        # As on a GPU, where the next batch is ready when this one ends.
+        self.passes = 2 if seconds else 1
+        self._free_at = 0.0
+        self._turn = threading.Lock()
         self._made: dict[tuple[int, int], Segmentation] = {}
 
     @property
@@ -41,7 +47,10 @@ class NullEngine:
     ) -> list[Segmentation]:
         """Return the same labels for every image of a size."""
         if self.seconds:
-            time.sleep(self.seconds)
+            with self._turn:
+                self._free_at = max(self._free_at, time.monotonic()) + self.seconds
+                ends = self._free_at
+            time.sleep(ends - time.monotonic())
         return [self._made_for(image.shape[0], image.shape[1], ask) for image in images]
 
     def _made_for(self, height: int, width: int, ask: Request) -> Segmentation:
