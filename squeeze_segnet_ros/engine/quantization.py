@@ -33,7 +33,7 @@ class Part(NamedTuple):
         name: of the module that holds them.
         layers: their names.
         work: their share of all multiplications.
-        cost: share of the labels that change when they alone are in int8.
+        cost: share of the labels, 0..1, that change when they alone are in int8 and not when none are.
     """
 
     name: str
@@ -100,9 +100,14 @@ def quantize(
         pairs = zip(labels(layers), exact, strict=True)
         return sum(float((ours != theirs).float().mean()) for ours, theirs in pairs) / len(exact)
 
-    total = sum(work.values())
+    total, without = sum(work.values()), disagreement(())
     parts = [
-        Part(name, layers, sum(work[layer] for layer in layers) / total, disagreement(layers))
+        Part(
+            name,
+            layers,
+            work=sum(work[layer] for layer in layers) / total,
+            cost=max(0.0, disagreement(layers) - without),
+        )
         for name, layers in _parts(scales.layers).items()
     ]
     parts.sort(key=lambda part: part.cost / part.work)

@@ -105,9 +105,7 @@ class _Fusion:
     def convolution(self, name: str, convolution: nn.Conv2d, relu: bool = True) -> nn.Module:
         """Return what computes a convolution of this name in the network, and a ReLU if asked for."""
         if self._plan and name in self._plan.layers:
-            # The stem's output is pooled, which is why it stays exact.
-            dtype = torch.float32 if name == STEM else self._dtype
-            return self._plan.convolution(name, convolution, dtype, relu)
+            return self._plan.convolution(name, convolution, self._dtype, relu)
         return _Convolution(convolution, relu)
 
     def fuse_relus(self) -> None:
@@ -161,11 +159,13 @@ class _FusedSqueezeSegNet(nn.Module):
         network.conv10 = fusion.convolution("conv10", network.conv10)  # type: ignore[assignment]
         self.network = network
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        # A stem in int8 has changed more than rounding does.
+        exact = () if isinstance(self.stem, QuantizedConvolution) else _EXACT_LAYERS
         for name, layer in self.named_modules():
-            if isinstance(layer, _Convolution) and name not in _EXACT_LAYERS:
+            if isinstance(layer, _Convolution) and name not in exact:
                 layer.to(dtype)
         first_rounded = network.encoder[_FIRST_ROUNDED]
-        if not any(isinstance(layer, QuantizedConvolution) for layer in first_rounded.modules()):
+        if exact and not any(isinstance(layer, QuantizedConvolution) for layer in first_rounded.modules()):
             network.encoder[_FIRST_ROUNDED] = nn.Sequential(_Round(dtype), first_rounded)
 
     def forward(self, rgb: Tensor) -> Scores:
