@@ -116,8 +116,9 @@ class Segmenter:
 
     @property
     def passes(self) -> int:
-        """How many passes are worth having at a time: a GPU uploads the next batch beside the computing of this
-        one, a CPU has no time to spare.
+        """How many passes are worth having at a time.
+
+        A GPU uploads the next batch beside the computing of this one, a CPU has no time to spare.
         """
         return 2 if self.device.startswith("cuda") else 1
 

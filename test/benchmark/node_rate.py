@@ -1,7 +1,8 @@
 """How many frames the node labels a second around a network that takes no time, or only waits.
 
-Cameras, each with frames in flight, send the next frame when a label is there, or when the last is lost; cameras, node and listener
-share the computer. The node's time on the processor is read by the names of its threads.
+Cameras, each with frames in flight, send the next frame when a label is there, or when the last is lost.
+Cameras, node and listener share the computer. The node's time on the processor is read by the names of its
+threads.
 """
 
 from __future__ import annotations
@@ -73,8 +74,9 @@ CASES = (
 
 @dataclass(frozen=True)
 class Rate:
-    """What came of a case: labels a second, latency in ms, frames without a label, and the node's processor time
-    for each label, in ms."""
+    """What came of a case: labels a second, latency in ms, how many frames got no label, and the node's
+    processor time for each label, in ms.
+    """
 
     case: str
     labels_per_second: float
@@ -139,7 +141,14 @@ def cpu_by_stage(pid: int) -> dict[str, float]:
 def table(rates: Sequence[Rate]) -> str:
     """Return the results in Markdown."""
     stages = [*STAGES, "middleware"]
-    heads = ["case", "labels/s", "lost", "latency p50, p95 (ms)", *(f"{stage} (ms)" for stage in stages), "node (ms)"]
+    heads = [
+        "case",
+        "labels/s",
+        "lost",
+        "latency p50, p95 (ms)",
+        *(f"{stage} (ms)" for stage in stages),
+        "node (ms)",
+    ]
     rows = [heads, ["---"] * len(heads)]
     for rate in rates:
         times = [rate.cpu_ms.get(stage, 0.0) for stage in stages]
