@@ -29,8 +29,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--outputs", default=",".join(output.name for output in DEFAULT_OUTPUTS),
-        help="topics to write, comma-separated: label, label/compressed, overlay, confidence, stats "
-        "(default: %(default)s)",
+        help="topics to write, comma-separated: label, label/compressed, overlay, confidence, camera_info, "
+        "stats (default: %(default)s)",
     )  # fmt: skip
     parser.add_argument("--overlay", action="store_true", help="write <name>_overlay.png for each picture")
     parser.add_argument("--video", action="store_true", help="write overlay.mp4 for each camera or film")

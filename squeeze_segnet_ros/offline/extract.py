@@ -9,13 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
-import numpy as np
 
 from squeeze_segnet_ros.bags.reader import bags_in, is_bag, open_bag
 from squeeze_segnet_ros.data.cvat import DRAFTS, IMAGES, LABELS, SEPARATOR, DraftsWriter, write_labels
 from squeeze_segnet_ros.engine import Request, Segmenter
 from squeeze_segnet_ros.errors import BagError, ConfigError, InvalidImageError
-from squeeze_segnet_ros.images.encodings import Pixels
+from squeeze_segnet_ros.images.encodings import to_rgb
 from squeeze_segnet_ros.offline.pipeline import Frame
 from squeeze_segnet_ros.offline.sources import bag_frames, choose_cameras
 
@@ -83,7 +82,7 @@ def extract(
         for path in paths:
             for frame in _chosen(path, every, topics):
                 try:
-                    image = _rgb(frame.decode())
+                    image = to_rgb(frame.decode())
                 except InvalidImageError as error:
                     result.refused.append(f"{path}, {frame.name}: {error}")
                     continue
@@ -129,12 +128,3 @@ def _chosen(path: Path, every: Every, topics: Sequence[str]) -> Iterator[Frame]:
             elif frame.recorded_ns >= due.get(frame.camera, frame.recorded_ns):
                 due[frame.camera] = frame.recorded_ns + every.nanoseconds
                 yield frame
-
-
-def _rgb(pixels: Pixels) -> np.ndarray:
-    """Return the pixels as uint8 (H, W, 3) RGB, in memory of their own."""
-    array = pixels.array if pixels.array.ndim == 3 else pixels.array[:, :, None]
-    array = array[:, :, :3]
-    if pixels.encoding.startswith("bgr"):
-        array = array[:, :, ::-1]
-    return np.ascontiguousarray(np.broadcast_to(array, (*array.shape[:2], 3)))

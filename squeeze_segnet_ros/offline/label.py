@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from squeeze_segnet_ros.bags import open_bag
-from squeeze_segnet_ros.bags.reader import BagReader, is_bag
+from squeeze_segnet_ros.bags.reader import BagReader, is_bag, printable
 from squeeze_segnet_ros.engine import Request, Segmenter, load
 from squeeze_segnet_ros.errors import BagError, ConfigError, SegmentationError, one_line
 from squeeze_segnet_ros.offline import BATCH, DEFAULT_OUTPUTS
@@ -23,12 +23,13 @@ from squeeze_segnet_ros.offline.sinks import BagSink, Extras, PictureSink, outpu
 from squeeze_segnet_ros.offline.sources import (
     FILMS,
     bag_frames,
+    camera_infos,
     choose_cameras,
     film_frames,
     find_inputs,
     picture_frames,
 )
-from squeeze_segnet_ros.topics import CONFIDENCE, OVERLAY
+from squeeze_segnet_ros.topics import CAMERA_INFO, CONFIDENCE, OVERLAY
 
 SUMMARY = "summary.json"
 FILM_CAMERA = "/film/image_raw"
@@ -299,14 +300,19 @@ def _label_bag(
     with open_bag(task.paths[0], recover=True) as bag:
         cameras = choose_cameras(bag, options.topics)
         total = sum(bag.info[topic].count for topic in cameras.values())
-        frames = bag_frames(bag, cameras, *(task.span or (None, None)))
+        calibrated = CAMERA_INFO in outputs_named(options.outputs)
+        start_ns, end_ns = task.span or (None, None)
+        frames = bag_frames(bag, cameras, start_ns, end_ns, calibrated)
         part = task.span is not None
         entry = label_into_bag(
             task, output, list(cameras), frames, total, segmenter, options, tell, may_be_empty=part
         )
         if not part and total != entry["frames_in"]:
             raise BagError(f"{bag.path}: {total} frames announced, {entry['frames_in']} came")
-        return entry | {"duration_s": bag.duration_ns / 1e9, "note": bag.note}
+        without = [camera for camera in cameras if calibrated and camera not in camera_infos(bag, cameras)]
+        missing = f"no CameraInfo of {', '.join(map(printable, without))} in the bag" if without else None
+        note = "; ".join(filter(None, (bag.note, missing))) or None
+        return entry | {"duration_s": bag.duration_ns / 1e9, "note": note}
 
 
 def _label_film(

@@ -39,6 +39,7 @@ class Frame(NamedTuple):
         stamp_ns: of its header; frame_id: likewise.
         recorded_ns: when it was recorded.
         decode: gives its pixels, in any thread; raises InvalidImageError.
+        info: the camera's CameraInfo, where it is asked for and there is one.
     """
 
     camera: int
@@ -47,6 +48,7 @@ class Frame(NamedTuple):
     frame_id: str
     recorded_ns: int
     decode: Callable[[], Pixels]
+    info: Any = None
 
 
 class Labelled(NamedTuple):

@@ -14,6 +14,7 @@ from squeeze_segnet_ros.bags import BagWriter, messages
 from squeeze_segnet_ros.classes import UNLABELLED
 from squeeze_segnet_ros.engine import Segmenter
 from squeeze_segnet_ros.errors import ConfigError
+from squeeze_segnet_ros.images.camera_info import camera_info_of_label
 from squeeze_segnet_ros.images.health import CameraHealth
 from squeeze_segnet_ros.images.label_images import class_pixels, png_of
 from squeeze_segnet_ros.offline.films import FilmWriter
@@ -31,7 +32,7 @@ from squeeze_segnet_ros.topics import (
     output_bases,
 )
 
-_BY_NAME = {output.name: output for output in OUTPUTS if output is not CAMERA_INFO}
+_BY_NAME = {output.name: output for output in OUTPUTS}
 
 
 def outputs_named(names: Collection[str]) -> frozenset[Output]:
@@ -90,7 +91,7 @@ class BagSink:
         self._stack.__exit__(*exc)
 
     def encode(self, labelled: Labelled) -> list[tuple[Output, Any]]:
-        """Return the messages of pictures, in the order of the table of outputs."""
+        """Return what is published of a frame but its stats, in the order of the table of outputs."""
         frame, result = labelled.frame, labelled.result
         header = messages.make_header(frame.stamp_ns, frame.frame_id)
         made: list[tuple[Output, Any]] = []
@@ -105,6 +106,9 @@ class BagSink:
             made.append((OVERLAY, messages.raw_message(result.overlay, header)))
         if CONFIDENCE in self._outputs and result.confidence is not None:
             made.append((CONFIDENCE, messages.raw_message(result.confidence, header)))
+        if CAMERA_INFO in self._outputs and frame.info is not None:
+            sizes = labelled.pixels.array.shape, result.labels.shape
+            made.append((CAMERA_INFO, camera_info_of_label(header, frame.info, *sizes)))
         return [(output, messages.serialize(message)) for output, message in made]
 
     def write(self, labelled: Labelled, encoded: list[tuple[Output, bytes]]) -> None:

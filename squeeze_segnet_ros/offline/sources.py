@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from squeeze_segnet_ros.bags.cameras import Cameras, find_cameras
-from squeeze_segnet_ros.bags.messages import COMPRESSED_IMAGE, image_message
-from squeeze_segnet_ros.bags.reader import BagReader, bags_in, is_bag, printable
+from squeeze_segnet_ros.bags.messages import CAMERA_INFO, COMPRESSED_IMAGE, image_message
+from squeeze_segnet_ros.bags.reader import BagReader, Message, bags_in, is_bag, printable
 from squeeze_segnet_ros.errors import BagError, ConfigError, InvalidImageError
 from squeeze_segnet_ros.images.decoding import pixels_of, read_image
 from squeeze_segnet_ros.images.encodings import Pixels
 from squeeze_segnet_ros.images.sample_bits import SampleBits
 from squeeze_segnet_ros.offline import films
 from squeeze_segnet_ros.offline.pipeline import Frame
-from squeeze_segnet_ros.topics import COMPRESSED_SUFFIX
+from squeeze_segnet_ros.topics import COMPRESSED_SUFFIX, camera_info_topic
 
 PICTURES = (".bmp", ".jpeg", ".jpg", ".png", ".webp")
 FILMS = (".avi", ".m4v", ".mkv", ".mov", ".mp4", ".webm")
 _PNG_BITS = 24
 """Where a PNG says how many bits a value has."""
+_LOOK_BACK_NS = 10 * 10**9
+"""How far before a part of a bag its CameraInfo is looked for."""
 
 
 def find_inputs(paths: Sequence[str | Path]) -> list[Path]:
@@ -87,8 +89,18 @@ def _have(bag: BagReader, found: Cameras) -> str:
     return "it has " + ", ".join(f"{printable(t.name)} ({printable(t.type)})" for t in bag.info.values())
 
 
+def camera_infos(bag: BagReader, cameras: Iterable[str]) -> dict[str, str]:
+    """Return the topic of CameraInfo of each camera that has one in the bag."""
+    found = {camera: camera_info_topic(camera) for camera in cameras}
+    return {camera: topic for camera, topic in found.items() if bag.topics.get(topic) == CAMERA_INFO}
+
+
 def bag_frames(
-    bag: BagReader, cameras: dict[str, str], start_ns: int | None = None, end_ns: int | None = None
+    bag: BagReader,
+    cameras: dict[str, str],
+    start_ns: int | None = None,
+    end_ns: int | None = None,
+    calibrated: bool = False,
 ) -> Iterator[Frame]:
     """Yield the frames of the cameras of a bag in the order of their recording.
 
@@ -97,11 +109,17 @@ def bag_frames(
         cameras: those to read, each with its recorded topic.
         start_ns: recorded at this time or later; None from the first.
         end_ns: recorded before this time; None to the last.
+        calibrated: whether to give the last CameraInfo before each frame; the first where none was before.
     """
+    info_topics = camera_infos(bag, cameras) if calibrated else {}
+    infos = {topic: _info_at(bag, topic, start_ns) for topic in info_topics.values()}
     numbers = {topic: number for number, topic in enumerate(cameras.values())}
     names = list(cameras)
     bits = [SampleBits() for _ in cameras]
-    for recorded in bag.messages(list(numbers), start_ns, end_ns):
+    for recorded in bag.messages([*numbers, *infos], start_ns, end_ns):
+        if recorded.topic in infos:
+            infos[recorded.topic] = _info(recorded) or infos[recorded.topic]
+            continue
         number = numbers[recorded.topic]
         name = printable(names[number])
         try:
@@ -117,7 +135,23 @@ def bag_frames(
                 decode = partial(_pass, decode())
             except InvalidImageError as error:
                 decode = partial(_refuse, error)
-        yield Frame(number, name, stamp, message.header.frame_id, recorded.timestamp_ns, decode)
+        info = infos.get(info_topics.get(names[number], ""))
+        yield Frame(number, name, stamp, message.header.frame_id, recorded.timestamp_ns, decode, info)
+
+
+def _info_at(bag: BagReader, topic: str, time_ns: int | None) -> Any:
+    first = next(bag.messages([topic]), None)
+    before = [] if time_ns is None else bag.messages([topic], time_ns - _LOOK_BACK_NS, time_ns)
+    found = [info for recorded in (first, *before) if recorded and (info := _info(recorded))]
+    return found[-1] if found else None
+
+
+def _info(recorded: Message) -> Any:
+    """Return a CameraInfo; None for a damaged one, in whose place the one before it stays."""
+    try:
+        return image_message(recorded.data, recorded.type)
+    except InvalidImageError:
+        return None
 
 
 def _has_16_bits(message: Any, kind: str) -> bool:

@@ -17,6 +17,7 @@ from squeeze_segnet_ros.classes import UNLABELLED
 from squeeze_segnet_ros.engine import Request, Segmentation, Segmenter
 from squeeze_segnet_ros.engine.segmenter import MIN_SIZE
 from squeeze_segnet_ros.errors import DeviceLostError, InvalidImageError
+from squeeze_segnet_ros.images.camera_info import camera_info_of_label
 from squeeze_segnet_ros.images.encodings import Pixels
 from squeeze_segnet_ros.images.health import Finding
 from squeeze_segnet_ros.images.label_images import class_pixels
@@ -307,7 +308,7 @@ class Labeller:
         info = frame.camera.input.info
         if info is None or CAMERA_INFO not in wanted:
             return
-        relayed = conversions.camera_info_message(frame.message.header, info, image_size, label_size)
+        relayed = camera_info_of_label(frame.message.header, info, image_size, label_size)
         frame.camera.outputs.publish(CAMERA_INFO, relayed)
 
     def _announce(self, tools: _Tools) -> None:

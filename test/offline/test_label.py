@@ -187,6 +187,33 @@ def test_other_outputs_films_and_pictures_of_a_bag(tmp_path: Path) -> None:
     assert times == [i * STEP for i in range(10)]
 
 
+def test_a_camera_s_calibration_comes_with_its_frames(tmp_path: Path) -> None:
+    def write(bag: BagWriter, topic: str, index: int, focal: float) -> None:
+        stamp = START + index * STEP
+        bag.write_camera_info(topic, stamp - 9, "f", 128, 96, focal=(focal, focal), center=(64, 48))
+
+    with BagWriter(tmp_path / "drive") as bag:
+        for index in range(8):
+            if index in (2, 5):
+                write(bag, "/camera/front/camera_info", index, 100.0 * index)
+            bag.write_image(FRONT, START + index * STEP, "front", picture(index))
+            bag.write_image(REAR, START + index * STEP + 1, "rear", picture(index))
+    options = {"outputs": ("camera_info", "label/compressed")}
+    entry = run([tmp_path / "drive"], tmp_path / "out", **options)["bags"]["drive"]
+    assert entry["note"] == f"no CameraInfo of {REAR} in the bag"
+    found = messages_of(tmp_path / "out" / "drive")
+    assert "/camera/rear/segmentation/camera_info" not in found
+    infos = [info for _, info in found[f"{BASE}/camera_info"]]
+    labels = [label for _, label in found[f"{BASE}/label/compressed"]]
+    assert [info.header for info in infos] == [label.header for label in labels]
+    assert {(info.height, info.width) for info in infos} == {(48, 64)}
+    # The camera says twice the size of its pictures.
+    assert [info.k[0] for info in infos] == [100.0] * 5 + [250.0] * 3
+    part = label.Task("bags", "drive", (tmp_path / "drive",), (START + 6 * STEP, START + 8 * STEP))
+    label.attempt(part, tmp_path / "part", Brightness(), Options(**options))  # type: ignore[arg-type]
+    assert [i.k[0] for _, i in messages_of(tmp_path / "part" / "drive")[f"{BASE}/camera_info"]] == [250.0] * 2
+
+
 def test_a_film_plays_in_a_browser(tmp_path: Path) -> None:
     av = pytest.importorskip("av", reason="needs PyAV")
     with films.FilmWriter(tmp_path / "x.mp4", Brightness.classes) as film:

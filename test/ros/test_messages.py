@@ -27,7 +27,7 @@ pytest.importorskip("vision_msgs", reason="needs vision_msgs")
 
 from builtin_interfaces.msg import Time
 from rclpy.serialization import deserialize_message, serialize_message
-from sensor_msgs.msg import CameraInfo, CompressedImage, Image
+from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
 from squeeze_segnet_ros.images import overheard
@@ -289,62 +289,6 @@ def test_label_info_names_every_class() -> None:
     info = conversions.label_info_message(HEADER.stamp, CAMVID.classes, 0.25)
     assert [(c.class_id, c.class_name) for c in info.class_map] == list(enumerate(CAMVID.names))
     assert info.threshold == 0.25
-
-
-def test_camera_info_follows_the_label() -> None:
-    k, p = [100.0, 0, 32, 0, 100, 24, 0, 0, 1], [100.0, 0, 32, 0, 0, 100, 24, 0, 0, 0, 1, 0]
-    info = CameraInfo(width=64, height=48, k=k, p=p)
-    same = conversions.camera_info_message(HEADER, info, (48, 64))
-    assert (same.header, list(same.k)) == (HEADER, k)
-    half = conversions.camera_info_message(HEADER, info, (24, 32))
-    assert (half.width, half.height) == (32, 24)
-    assert list(half.k) == [50, 0, 16, 0, 50, 12, 0, 0, 1]
-    assert list(half.p) == [50, 0, 16, 0, 0, 50, 12, 0, 0, 0, 1, 0]
-    assert info.header == Header(), "the camera's own message was changed"
-    assert list(info.k) == k
-
-
-def camera_info(width: int, height: int, binning: int = 0, roi: tuple[int, ...] = (0, 0, 0, 0)) -> CameraInfo:
-    info = CameraInfo(width=width, height=height, binning_x=binning, binning_y=binning)
-    info.roi.x_offset, info.roi.y_offset, info.roi.width, info.roi.height = roi
-    info.k = [2000.0, 0.0, width / 2, 0.0, 2000.0, height / 2, 0.0, 0.0, 1.0]
-    info.p = [2000.0, 0.0, width / 2, -200.0, 0.0, 2000.0, height / 2, 0.0, 0.0, 0.0, 1.0, 0.0]
-    return info
-
-
-@pytest.mark.parametrize(
-    ("info", "image"),
-    [
-        (camera_info(2064, 1544, 4), (386, 516)),
-        (camera_info(2064, 1545, 4), (386, 516)),
-        (camera_info(1600, 1200, roi=(400, 300, 800, 600)), (600, 800)),
-        (camera_info(1600, 1200, 2, (400, 300, 800, 600)), (300, 400)),
-        (camera_info(516, 386, 4), (386, 516)),
-    ],
-)
-def test_calibrations_that_explain_the_image_are_passed_on(info: CameraInfo, image: tuple[int, int]) -> None:
-    info.header = HEADER
-    assert conversions.camera_info_message(HEADER, info, image) == info
-
-
-@pytest.mark.parametrize(
-    ("info", "image", "label", "focal", "center"),
-    [
-        (camera_info(2064, 1544, 4), (386, 516), (193, 258), 250.0, (129.0, 96.5)),
-        (camera_info(2064, 1544, 4), (193, 258), None, 250.0, (129.0, 96.5)),
-        (camera_info(1600, 1200, roi=(400, 300, 800, 600)), (600, 800), (300, 400), 1000.0, (200.0, 150.0)),
-        (camera_info(1600, 1200, roi=(400, 300, 800, 600)), (150, 200), None, 500.0, (100.0, 75.0)),
-        (camera_info(1600, 1200), (600, 800), (300, 400), 500.0, (200.0, 150.0)),
-    ],
-)
-def test_what_is_left_is_scaled_and_region_and_binning_are_folded_in(
-    info: CameraInfo, image: tuple[int, int], label: tuple[int, int] | None, focal: float, center: tuple
-) -> None:
-    got = conversions.camera_info_message(HEADER, info, image, label)
-    assert (got.height, got.width) == (label or image)
-    assert (got.binning_x, got.binning_y, got.roi.width, got.roi.x_offset) == (0, 0, 0, 0)
-    np.testing.assert_allclose(got.k, [focal, 0, center[0], 0, focal, center[1], 0, 0, 1])
-    np.testing.assert_allclose(got.p[[0, 2, 3, 5, 6]], [focal, center[0], -focal / 10, focal, center[1]])
 
 
 def test_labels_of_another_size_hold_the_nearest_pixels() -> None:
