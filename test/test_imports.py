@@ -4,7 +4,7 @@ import ast
 import pkgutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -43,14 +43,17 @@ ONLY = {
 """Where a library may be imported: a room, or one file of it."""
 
 
-def _imports(file: Path) -> Iterator[str]:
+@cache
+def _imports(file: Path) -> list[str]:
     """Return the dotted names that a file imports, wherever in it."""
+    names: list[str] = []
     for node in ast.walk(ast.parse(file.read_text())):
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
+            names += (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{file}: names of packages are written out"
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+            names += (f"{node.module}.{alias.name}" for alias in node.names)
+    return names
 
 
 FILES = [file.relative_to(PACKAGE) for file in sorted(PACKAGE.rglob("*.py"))]
@@ -96,6 +99,7 @@ def _modules_outside_ros() -> list[str]:
     return [module.name for module in found if not module.name.startswith(ros_only)]
 
 
+@pytest.mark.slow
 def test_everything_outside_ros_imports_without_rclpy():
     modules = _modules_outside_ros()
     assert "squeeze_segnet_ros.engine.segmenter" in modules

@@ -29,6 +29,7 @@ def test_jobs_leave_their_logs_and_how_they_ended(tmp_path):
     assert [(job["name"], job["ended"]) for job in summary(tmp_path)["jobs"]] == [("good", "0"), ("bad", "3")]
 
 
+@pytest.mark.slow
 def test_a_job_whose_time_is_up_is_asked_to_end_and_leaves_what_it_has(tmp_path):
     record = Record(tmp_path, "CPU", time.monotonic() + 600)
     code = (

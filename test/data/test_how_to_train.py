@@ -4,6 +4,7 @@ import re
 import shlex
 from pathlib import Path
 
+import pytest
 import yaml
 
 from squeeze_segnet_ros.__main__ import main
@@ -27,6 +28,7 @@ def commands(tmp_path):
                 assert words[:2] == ["ros2", "launch"]
 
 
+@pytest.mark.slow
 def test_the_page_leads_from_a_bag_to_weights(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(ROOT)
     # As few and as small steps as there can be; all else is as the page has it.

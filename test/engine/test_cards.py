@@ -437,6 +437,7 @@ def test_what_a_card_does_not_go_with(networks, tmp_path):
         ssr.load(tmp_path / "nothing.yaml")
 
 
+@pytest.mark.slow
 def test_twenty_loads_leave_nothing_behind(networks):
     def resident():
         gc.collect()

@@ -72,9 +72,14 @@ def plain_logits(path, model, image):
         return network.eval()(normalize(torch.from_numpy(image).permute(2, 0, 1)[None]))
 
 
+def _slow_if_large(model):
+    """Return a mark for networks of more parameters than the others together."""
+    return [pytest.mark.slow] if model == "segnet" or "vgg" in model else []
+
+
 @pytest.mark.parametrize(
     ("model", "size"),
-    [(model, (32, 33)) for model in models.names()]
+    [pytest.param(model, (32, 33), marks=_slow_if_large(model)) for model in models.names()]
     + [
         (model, size)
         for model in ("squeeze_segnet", "squeeze_segnet_v11", "enet")
@@ -113,6 +118,7 @@ def test_bf16_agrees_where_the_reference_is_sure(files, reference):
     assert (labels == wanted.labels)[sure].mean() > 0.98
 
 
+@pytest.mark.slow
 def test_bf16_agrees_on_camvid():
     frames = sorted(Path(os.environ.get("CAMVID_ROOT", "-")).glob("val/*"))[::17]
     if not frames:

@@ -78,6 +78,7 @@ def test_other_networks_export(model):
         assert agreement(found.numpy(), network(image).numpy()) > 0.999
 
 
+@pytest.mark.slow
 def test_the_onnx_operators_are_everywhere(onnx_file):
     onnx = pytest.importorskip("onnx", reason="reading ONNX needs the export extra")
     model = onnx.load(onnx_file)

@@ -73,6 +73,7 @@ class TestFCN2sDilatedVGG16(NetworkTests):
         assert 1 / 3 < parameters / FCN8S_PARAMETERS < 0.4
 
 
+@pytest.mark.slow  # VGG16 with three more layers
 class TestFCN2sDilatedVGG19(NetworkTests):
     name = "fcn2s_dilated_vgg19"
     parameters = 20_024_384 + (9 * 512 + 1) * 4096 + (4096 + 1) * 4096

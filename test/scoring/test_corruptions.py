@@ -51,6 +51,7 @@ def test_what_there_is_not_is_said():
         corrupt(street(), "fog", 6)
 
 
+@pytest.mark.slow
 def test_evaluate_repeats_itself_under_corruptions(tmp_path, capsys):
     torch.manual_seed(0)
     weights.save(tmp_path / "enet.safetensors", models.build("enet"), weights.WeightsMetadata("enet"))

@@ -385,7 +385,7 @@ def test_a_wrong_configuration_is_said(config, change, message):
 
 
 def test_a_file_that_nests_without_end_is_one_line(config):
-    config.write_text("[" * 50_000)
+    config.write_text("[" * 5_000)
     with pytest.raises(ConfigError, match="is not readable as YAML") as caught:
         TrainConfig.from_yaml(config)
     assert "\n" not in str(caught.value)
@@ -693,6 +693,7 @@ def _own_classes():
     return tuple(LabelClass(i, name, rgb) for i, (name, rgb) in enumerate(OWN.items()))
 
 
+@pytest.mark.slow
 def test_a_second_run_does_not_overwrite_the_first(config, own_data, tmp_path, capsys):
     config.write_text(yaml.safe_dump(TINY | {"steps": 1}))
     run = tmp_path / "run"
