@@ -22,10 +22,8 @@ from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Header
 
 from squeeze_segnet_ros.topics import COMPRESSED_SUFFIX, camera_info_topic
-from support.processes import TooLate
+from support.processes import PATIENCE, TooLate, wait_for
 
-PATIENCE = 60.0
-"""Seconds; an order of magnitude more than anything that is waited for takes."""
 _ASK_AGAIN = 5.0
 Stamp = tuple[int, int]
 LATCHED = QoSProfile(depth=1, durability=QoSDurabilityPolicy.TRANSIENT_LOCAL)
@@ -104,18 +102,7 @@ class Graph:
                 self._node.destroy_publisher(publisher)
             del self._publishers[publishers:]
 
-    def wait_for(self, condition: Callable[[], Any], what: str, seconds: float = PATIENCE) -> Any:
-        """Return the first true value of ``condition``.
-
-        Raises:
-            TooLate: it stayed false.
-        """
-        deadline = time.monotonic() + seconds
-        while not (value := condition()):
-            if time.monotonic() > deadline:
-                raise TooLate(f"{what}: not within {seconds:g} s")
-            time.sleep(0.01)
-        return value
+    wait_for = staticmethod(wait_for)
 
     def camera(self, topic: str, reliability: str = "reliable", kind: type = Image) -> Camera:
         """Return a publisher of images, once somebody listens to it."""

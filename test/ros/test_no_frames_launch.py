@@ -100,9 +100,11 @@ def other(graph: Graph) -> Iterator[Node]:
 
 
 def test_another_node_of_its_name_is_noticed(node: Running, graph: Graph, other: Node) -> None:
+    def warned() -> bool:
+        return graph.status("network").level == DiagnosticStatus.WARN
+
+    graph.wait_for(warned, "a warning")
     node.wait_for_line("another node is called /segnet: commands for one may reach the other")
-    status = graph.status("network")
-    assert status.level == DiagnosticStatus.WARN
-    assert "another node is called /segnet" in status.message
+    assert "another node is called /segnet" in graph.status("network").message
     other.destroy_node()
-    graph.wait_for(lambda: graph.status("network").level == DiagnosticStatus.OK, "the end of the warning")
+    graph.wait_for(lambda: not warned(), "the end of the warning")

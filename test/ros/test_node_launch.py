@@ -428,15 +428,15 @@ def test_diagnostics_tell_of_each_camera(graph: Graph, front: Camera, labels: li
 
 
 def test_the_command_ros2_knows_the_node(graph: Graph, front: Camera) -> None:
-    described = run("param", "describe", "/segnet", "overlay.alpha", "transport").output
+    described = run("param", "describe", "/segnet", "overlay.alpha", "transport").text
     assert "Share of the class color in the overlay." in described
     assert "Min value: 0.0" in described and "Max value: 1.0" in described
     assert "one of raw, compressed" in described
     assert "only while the node is unconfigured" in described
-    assert "out of range" in run("param", "set", "/segnet", "overlay.alpha", "2.0").output
-    assert run("lifecycle", "get", "/segnet").output == "active [3]\n"
-    assert run("lifecycle", "set", "/segnet", "deactivate").output == "Transitioning successful\n"
-    assert run("lifecycle", "set", "/segnet", "activate").output == "Transitioning successful\n"
+    assert "out of range" in run("param", "set", "/segnet", "overlay.alpha", "2.0").text
+    assert run("lifecycle", "get", "/segnet").text == "active [3]\n"
+    assert run("lifecycle", "set", "/segnet", "deactivate").text == "Transitioning successful\n"
+    assert run("lifecycle", "set", "/segnet", "activate").text == "Transitioning successful\n"
 
 
 def test_values_that_are_refused_together_with_anothers_stay_too(

@@ -11,9 +11,9 @@ from queue import SimpleQueue
 import pytest
 
 from squeeze_segnet_ros.ros.pipeline import Pace, Pipeline, Stages
+from support.processes import PATIENCE
 
 Passes = list[tuple[list[int], "Future[list[int]]"]]
-PATIENCE = 20.0
 
 
 class Work:

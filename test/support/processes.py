@@ -8,7 +8,7 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
@@ -17,10 +17,26 @@ from squeeze_segnet_ros.errors import SegmentationError
 
 PATIENCE = 90.0
 """Seconds; an order of magnitude more than anything that is waited for takes."""
+_LAST_WORDS = 5.0
+"""Seconds in which what a process printed last is read, where a child that is left does not hold its pipe."""
 
 
 class TooLate(SegmentationError):
     """Something that was waited for did not happen; the text says what, and how long it was waited."""
+
+
+def wait_for(condition: Callable[[], Any], what: str, seconds: float = PATIENCE) -> Any:
+    """Return the first true value of ``condition``.
+
+    Raises:
+        TooLate: it stayed false.
+    """
+    deadline = time.monotonic() + seconds
+    while not (value := condition()):
+        if time.monotonic() > deadline:
+            raise TooLate(f"{what}: not within {seconds:g} s")
+        time.sleep(0.01)
+    return value
 
 
 class Usage(NamedTuple):
@@ -40,22 +56,29 @@ class Running:
     Args:
         command: the program and its arguments.
         log: a file that everything printed goes to as well.
+        options: of :class:`subprocess.Popen` that are to be others than ours.
         environment: variables that are set for it beside those of this process.
 
     Raises:
         FileNotFoundError: there is no such program.
     """
 
-    def __init__(self, command: Sequence[str | Path], log: Path | None = None, /, **environment: str) -> None:
-        self._process = subprocess.Popen(
+    def __init__(
+        self,
+        command: Sequence[str | Path],
+        log: Path | None = None,
+        options: Mapping[str, Any] | None = None,
+        /,
+        **environment: str,
+    ) -> None:
+        ours = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "stdin": subprocess.DEVNULL}
+        self._process: subprocess.Popen[str] = subprocess.Popen(
             [str(part) for part in command],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            stdin=subprocess.DEVNULL,
             text=True,
-            errors="replace",
+            errors="backslashreplace",
             start_new_session=True,
             env=os.environ | environment,
+            **ours | dict(options or {}),
         )
         self.lines: list[str] = []
         self._log = log
@@ -73,9 +96,8 @@ class Running:
         self._process.wait()
 
     def _read(self) -> None:
-        assert self._process.stdout is not None
         with nullcontext() if self._log is None else self._log.open("w") as log:
-            for line in self._process.stdout:
+            for line in self._process.stdout or ():
                 self.lines.append(line.rstrip("\n"))
                 if log is not None:
                     log.write(line)
@@ -89,11 +111,16 @@ class Running:
     @property
     def text(self) -> str:
         """All that it has printed."""
-        return "\n".join(self.lines)
+        return "".join(f"{line}\n" for line in self.lines)
+
+    @property
+    def code(self) -> int | None:
+        """The exit code, None while it runs; negative is the signal that ended it."""
+        return self._process.poll()
 
     def is_running(self) -> bool:
         """Return whether it has not ended."""
-        return self._process.poll() is None
+        return self.code is None
 
     def usage(self) -> Usage:
         """Return what it holds now.
@@ -103,15 +130,21 @@ class Running:
         """
         return usage(self.pid)
 
-    def wait_for_line(self, words: str, times: int = 1, seconds: float = PATIENCE) -> None:
-        """Wait until so many lines hold these words.
+    def wait_for_line(self, words: str, times: int = 1, seconds: float = PATIENCE) -> str:
+        """Wait until so many lines hold these words; return the last of them.
 
         Raises:
             TooLate: they do not come, or the process has ended.
         """
         deadline = time.monotonic() + seconds
-        while sum(words in line for line in list(self.lines)) < times:
-            if not self.is_running():
+        while True:
+            running = self.is_running()
+            if not running:
+                self._reader.join(_LAST_WORDS)
+            found = [line for line in list(self.lines) if words in line]
+            if len(found) >= times:
+                return found[times - 1]
+            if not running:
                 raise TooLate(f"ended without '{words}':\n{self.text}")
             if time.monotonic() > deadline:
                 raise TooLate(f"no '{words}' within {seconds:g} s in:\n{self.text}")
@@ -131,30 +164,54 @@ class Running:
             code = self._process.wait(seconds)
         except subprocess.TimeoutExpired:
             raise TooLate(f"still running after {seconds:g} s:\n{self.text}") from None
-        self._reader.join(5.0)
+        self._reader.join(_LAST_WORDS)
         return code
+
+    def stop(self, number: signal.Signals = signal.SIGINT, seconds: float = PATIENCE) -> int:
+        """Send a signal and return the exit code.
+
+        Raises:
+            TooLate: it does not end.
+        """
+        self.send(number)
+        return self.wait(seconds)
 
     def left_behind(self) -> list[int]:
         """Return processes of this session that are still there."""
-        found = []
-        for folder in Path("/proc").glob("[0-9]*"):
-            try:
-                facts = (folder / "stat").read_text().rpartition(") ")[2].split()
-            except OSError:
-                continue
-            state, session = facts[0], int(facts[3])
-            if session == self._process.pid and state != "Z":
-                found.append(int(folder.name))
-        return found
+        return [each.pid for each in _processes() if each.session == self.pid and each.state != _ZOMBIE]
+
+
+class _Process(NamedTuple):
+    """What ``/proc/<pid>/stat`` says (man 5 proc)."""
+
+    pid: int
+    state: str
+    parent: int
+    session: int
+
+
+_ZOMBIE = "Z"
+
+
+def _processes() -> Iterator[_Process]:
+    """Yield every process there is."""
+    for file in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):
+            # The name before it may hold anything.
+            state, parent, _, session, *_ = file.read_text().rpartition(") ")[2].split()
+            yield _Process(int(file.parent.name), state, int(parent), int(session))
+
+
+def exists(pid: int) -> bool:
+    """Return whether there is such a process, and it has not ended."""
+    return any(each.pid == pid and each.state != _ZOMBIE for each in _processes())
 
 
 def descendants(pid: int) -> list[int]:
     """Return processes that were started by a process, and by those."""
     children: dict[int, list[int]] = {}
-    for folder in Path("/proc").glob("[0-9]*"):
-        with suppress(OSError, IndexError, ValueError):
-            parent = int((folder / "stat").read_text().rpartition(") ")[2].split()[1])
-            children.setdefault(parent, []).append(int(folder.name))
+    for each in _processes():
+        children.setdefault(each.parent, []).append(each.pid)
     found, waiting = [], [pid]
     while waiting:
         new = children.get(waiting.pop(), [])

@@ -2,113 +2,29 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import signal
-import subprocess
 import sys
 import textwrap
-import threading
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-PATIENCE = 30.0
-"""An order of magnitude more than anything here takes."""
+from support.processes import Running
 
 
-def ros2() -> str:
-    """Return the path of the command."""
+def ros2(*arguments: str | Path, options: Mapping[str, Any] | None = None, **environment: str) -> Running:
+    """Start the command with what :class:`Running` takes."""
     path = shutil.which("ros2") or shutil.which("ros2", path=str(Path(sys.executable).parent))
     if path is None:
         pytest.skip("there is no command ros2: source install/setup.bash")
-    return path
+    return Running([path, *arguments], None, options, **environment)
 
 
-def wait_for(condition: Callable[[], Any], what: str, seconds: float = PATIENCE) -> Any:
-    """Return the first true value of ``condition``."""
-    deadline = time.monotonic() + seconds
-    while not (value := condition()):
-        assert time.monotonic() < deadline, f"{what}: not within {seconds} s"
-        time.sleep(0.02)
-    return value
-
-
-def is_running(pid: int) -> bool:
-    """Return whether a process exists and is no zombie."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
-
-
-class Command:
-    """A running command, whose output comes in ``output``."""
-
-    def __init__(self, *arguments: str | Path, **options: Any) -> None:
-        self.output = ""
-        self.process = subprocess.Popen(
-            [ros2(), *map(str, arguments)],
-            stdin=options.pop("stdin", subprocess.DEVNULL),
-            stdout=options.pop("stdout", subprocess.PIPE),
-            stderr=subprocess.STDOUT,
-            **options,
-        )
-        self._reader = threading.Thread(target=self._read)
-        self._reader.start()
-
-    def _read(self) -> None:
-        if self.process.stdout is not None:
-            with self.process.stdout as stream:
-                for line in stream:
-                    self.output += line.decode(errors="backslashreplace")
-
-    def wait_for_line(self, text: str) -> str:
-        """Return the first line with the text in it."""
-
-        def find() -> str:
-            return next((line for line in self.output.splitlines() if text in line), "")
-
-        try:
-            return wait_for(find, f"'{text}' in the output")
-        except AssertionError:
-            pytest.fail(f"no '{text}' in:\n{self.output}", pytrace=False)
-
-    def interrupt(self, number: int = signal.SIGINT) -> int:
-        """Send a signal and return the exit code."""
-        self.process.send_signal(number)
-        return self.wait()
-
-    def wait(self) -> int:
-        """Return the exit code."""
-        code = self.process.wait(PATIENCE)
-        self._reader.join()
-        return code
-
-
-@contextmanager
-def running(*arguments: str | Path, **options: Any) -> Iterator[Command]:
-    """Yield a command that is ended at the end, whatever happens."""
-    command = Command(*arguments, **options)
-    try:
-        yield command
-    finally:
-        if command.process.poll() is None:
-            command.process.terminate()
-            try:
-                command.process.wait(PATIENCE)
-            except subprocess.TimeoutExpired:
-                command.process.kill()
-        command.wait()
-
-
-def run(*arguments: str | Path, **options: Any) -> Command:
-    """Run a command to its end; its exit code is ``process.returncode``."""
-    with running(*arguments, **options) as command:
+def run(*arguments: str | Path, options: Mapping[str, Any] | None = None, **environment: str) -> Running:
+    """Run the command to its end."""
+    with ros2(*arguments, options=options, **environment) as command:
         command.wait()
     return command
 
@@ -158,8 +74,3 @@ def launch_file(folder: Path, entities: str, name: str = "some.launch.py") -> Pa
         + "\n    ])\n"
     )
     return path
-
-
-def environment(**changes: str) -> dict[str, str]:
-    """Return this process's environment with changes."""
-    return os.environ | changes

@@ -14,7 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from support.ros2_command import environment, is_running, launch_file, run, running, wait_for
+from support.processes import exists, wait_for
+from support.ros2_command import launch_file, ros2, run
 
 launch = pytest.importorskip("launch", reason="needs launch")
 
@@ -79,8 +80,8 @@ def test_output_has_the_name_in_front(tmp_path: Path) -> None:
         """,
     )
     command = run("launch", file)
-    lines = command.output.splitlines()
-    assert command.process.returncode == 0, command.output
+    lines = command.text.splitlines()
+    assert command.code == 0, command.text
     assert {"[both-1] out", "[both-1] err", "[quiet-2] seen", "[partial-5] no end"} <= set(lines)
     assert "[printf-3] caf\N{REPLACEMENT CHARACTER} \N{MICRO SIGN}" in lines
     assert "[long-4] " + "x" * 200000 in lines
@@ -98,26 +99,26 @@ def test_a_failed_process_is_reported_and_the_others_go_on(tmp_path: Path) -> No
         """,
     )
     command = run("launch", file)
-    died = next(line for line in command.output.splitlines() if "has died" in line)
+    died = next(line for line in command.text.splitlines() if "has died" in line)
     assert died.startswith("[ERROR] [bad-1]: process has died [pid ") and ", exit code 7, cmd '" in died
-    assert "[good-2] done" in command.output
-    assert command.process.returncode == 0
+    assert "[good-2] done" in command.text
+    assert command.code == 0
 
 
 def test_a_command_that_is_not_there_is_reported(tmp_path: Path) -> None:
     command = run("launch", launch_file(tmp_path, 'ExecuteProcess(cmd=["/no/such/command"])'))
-    assert "[ERROR] [command-1]: " in command.output
-    assert "No such file or directory: '/no/such/command'" in command.output
+    assert "[ERROR] [command-1]: " in command.text
+    assert "No such file or directory: '/no/such/command'" in command.text
 
 
 def test_sigint_ends_all_with_exit_code_0(tmp_path: Path) -> None:
-    with running("launch", sleeper_file(tmp_path)) as command:
+    with ros2("launch", sleeper_file(tmp_path)) as command:
         command.wait_for_line("[sleeper-1] ready")
-        assert command.interrupt() == 0
-    assert "[sleeper-1] interrupted" in command.output
-    assert "[WARNING] [launch]: user interrupted with ctrl-c (SIGINT)" in command.output
-    assert "[INFO] [sleeper-1]: process has finished cleanly" in command.output
-    assert not any(is_running(pid) for pid in pids(tmp_path))
+        assert command.stop() == 0
+    assert "[sleeper-1] interrupted" in command.text
+    assert "[WARNING] [launch]: user interrupted with ctrl-c (SIGINT)" in command.text
+    assert "[INFO] [sleeper-1]: process has finished cleanly" in command.text
+    assert not any(exists(pid) for pid in pids(tmp_path))
 
 
 def test_ctrl_c_in_a_terminal_comes_once(tmp_path: Path) -> None:
@@ -136,14 +137,14 @@ def test_ctrl_c_in_a_terminal_comes_once(tmp_path: Path) -> None:
     master, slave = pty.openpty()
 
     def take_terminal() -> None:
-        os.setsid()
         fcntl.ioctl(slave, termios.TIOCSCTTY, 0)
 
-    with running("launch", file, stdin=slave, preexec_fn=take_terminal, pass_fds=[slave]) as command:
+    terminal = {"stdin": slave, "preexec_fn": take_terminal, "pass_fds": [slave]}
+    with ros2("launch", file, options=terminal) as command:
         command.wait_for_line("[counter-1] ready")
         os.write(master, b"\x03")
         assert command.wait() == 0
-    assert "[counter-1] got 1" in command.output
+    assert "[counter-1] got 1" in command.text
     os.close(master)
     os.close(slave)
 
@@ -158,55 +159,55 @@ def test_signals_become_harder(tmp_path: Path, ignored: list[str], code: int) ->
         )
         """,
     )
-    with running("launch", file, "patience:=0.5") as command:
+    with ros2("launch", file, "patience:=0.5") as command:
         command.wait_for_line("[stubborn-1] ready")
-        assert command.interrupt() == 0
-    assert "escalating to 'SIGTERM'" in command.output
-    assert ("escalating to 'SIGKILL'" in command.output) == (code == -9)
-    assert f"exit code {code}," in command.output
+        assert command.stop() == 0
+    assert "escalating to 'SIGTERM'" in command.text
+    assert ("escalating to 'SIGKILL'" in command.text) == (code == -9)
+    assert f"exit code {code}," in command.text
 
 
 def test_a_second_ctrl_c_does_no_harm(tmp_path: Path) -> None:
     code = STUBBORN.replace("while True:\n    time.sleep(1)", "time.sleep(2)")
     file = launch_file(tmp_path, f'process("slow", {code!r}, "SIGINT")')
-    with running("launch", file) as command:
+    with ros2("launch", file) as command:
         command.wait_for_line("[slow-1] ready")
-        command.process.send_signal(signal.SIGINT)
+        command.send(signal.SIGINT)
         command.wait_for_line("ctrl-c (SIGINT)")
-        command.process.send_signal(signal.SIGINT)
+        command.send(signal.SIGINT)
         command.wait_for_line("again")
         assert command.wait() == 0
-    assert "[slow-1]: process has finished cleanly" in command.output
+    assert "[slow-1]: process has finished cleanly" in command.text
 
 
 @beyond_original
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_sigterm_ends_all_too(tmp_path: Path, number: int) -> None:
-    with running("launch", sleeper_file(tmp_path)) as command:
+    with ros2("launch", sleeper_file(tmp_path)) as command:
         command.wait_for_line("[sleeper-1] ready")
-        assert command.interrupt(number) == 0
-    assert "[sleeper-1] interrupted" in command.output
-    assert not any(is_running(pid) for pid in pids(tmp_path))
+        assert command.stop(number) == 0
+    assert "[sleeper-1] interrupted" in command.text
+    assert not any(exists(pid) for pid in pids(tmp_path))
 
 
 @beyond_original
 def test_what_a_process_started_ends_with_it(tmp_path: Path) -> None:
-    with running("launch", sleeper_file(tmp_path, PARENT)) as command:
+    with ros2("launch", sleeper_file(tmp_path, PARENT)) as command:
         command.wait_for_line("[sleeper-1] ready")
         parent, child = pids(tmp_path)
         os.kill(parent, signal.SIGKILL)
         assert command.wait() == 0
-    assert "exit code -9," in command.output
-    assert not is_running(child)
+    assert "exit code -9," in command.text
+    assert not exists(child)
 
 
 @beyond_original
 def test_killing_launch_ends_its_processes(tmp_path: Path) -> None:
-    with running("launch", sleeper_file(tmp_path)) as command:
+    with ros2("launch", sleeper_file(tmp_path)) as command:
         command.wait_for_line("[sleeper-1] ready")
-        command.interrupt(signal.SIGKILL)
+        command.stop(signal.SIGKILL)
         (pid,) = pids(tmp_path)
-        wait_for(lambda: not is_running(pid), "end of the process")
+        wait_for(lambda: not exists(pid), "end of the process")
 
 
 @beyond_original
@@ -215,7 +216,7 @@ def test_a_closed_output_or_log_folder_stops_nothing(tmp_path: Path) -> None:
     file = launch_file(tmp_path, f'process("writer", {code!r}, HERE + "/done")')
     reader, writer = os.pipe()
     os.close(reader)
-    run("launch", file, stdout=writer, env=environment(ROS_LOG_DIR="/proc/none", ROS_HOME="/proc/none"))
+    run("launch", file, options={"stdout": writer}, ROS_LOG_DIR="/proc/none", ROS_HOME="/proc/none")
     os.close(writer)
     assert (tmp_path / "done").exists()
 
@@ -230,8 +231,8 @@ def test_respawn(tmp_path: Path) -> None:
     )
     command = run("launch", file)
     assert (tmp_path / "starts").read_text() == "xxx"
-    assert command.output.count("exit code 3,") == 3
-    assert command.process.returncode == 0
+    assert command.text.count("exit code 3,") == 3
+    assert command.code == 0
 
 
 def test_sigint_ends_respawning(tmp_path: Path) -> None:
@@ -241,10 +242,10 @@ def test_sigint_ends_respawning(tmp_path: Path) -> None:
         process("again", "print('up')", respawn=True, respawn_delay=60.0)
         """,
     )
-    with running("launch", file) as command:
+    with ros2("launch", file) as command:
         command.wait_for_line("finished cleanly")
-        assert command.interrupt() == 0
-    assert command.output.count("[again-1] up") == 1
+        assert command.stop() == 0
+    assert command.text.count("[again-1] up") == 1
 
 
 def test_on_exit_shutdown_ends_the_others(tmp_path: Path) -> None:
@@ -256,9 +257,9 @@ def test_on_exit_shutdown_ends_the_others(tmp_path: Path) -> None:
         """,
     )
     command = run("launch", file)
-    assert command.process.returncode == 0
-    assert "[first-2] was required: shutting down" in command.output
-    assert not any(is_running(pid) for pid in pids(tmp_path))
+    assert command.code == 0
+    assert "[first-2] was required: shutting down" in command.text
+    assert not any(exists(pid) for pid in pids(tmp_path))
 
 
 def test_events_start_actions(tmp_path: Path) -> None:
@@ -277,7 +278,7 @@ def test_events_start_actions(tmp_path: Path) -> None:
         OpaqueFunction(function=lambda context, word: [say(word)], args=["opaque"]),
         """,
     )
-    output = run("launch", file).output
+    output = run("launch", file).text
     for text in ("started", "wrote b'one", "ended with 0", "later", "opaque", "ending"):
         assert f"[INFO] [launch.user]: {text}" in output
     assert output.index("ended with 0") < output.index("[second-2] two") < output.index("ending")
@@ -292,11 +293,11 @@ def test_an_error_in_a_handler_ends_the_launch_with_exit_code_1(tmp_path: Path) 
         """,
     )
     command = run("launch", file)
-    assert command.process.returncode == 1
-    assert "[ERROR] [launch]: Caught exception in launch" in command.output
-    assert "division by zero" in command.output
-    assert "[INFO] [sleeper-1]: process has finished cleanly" in command.output
-    assert not any(is_running(pid) for pid in pids(tmp_path))
+    assert command.code == 1
+    assert "[ERROR] [launch]: Caught exception in launch" in command.text
+    assert "division by zero" in command.text
+    assert "[INFO] [sleeper-1]: process has finished cleanly" in command.text
+    assert not any(exists(pid) for pid in pids(tmp_path))
 
 
 def test_arguments_includes_and_scopes(tmp_path: Path) -> None:
@@ -332,10 +333,10 @@ def test_arguments_includes_and_scopes(tmp_path: Path) -> None:
         """,
     )
     command = run("launch", file, "shade:=blue", "shade:=green")
-    said = [line.split(": ")[1] for line in command.output.splitlines() if "[launch.user]" in line]
+    said = [line.split(": ")[1] for line in command.text.splitlines() if "[launch.user]" in line]
     in_group = ["included dark green, small dark green", "hello yes"]
     assert said == [*in_group, "bye no", "quiet", "equal", "differs", "sum 7"]
-    assert "]: loud" in run("launch", file, "shade:=blue", "loud:=true").output
+    assert "]: loud" in run("launch", file, "shade:=blue", "loud:=true").text
 
 
 @pytest.mark.parametrize(
@@ -356,9 +357,9 @@ def test_bad_arguments(tmp_path: Path, arguments: list[str], complaint: str) -> 
         """,
     )
     command = run("launch", file, *arguments)
-    assert command.process.returncode == 1
-    assert complaint in command.output
-    assert "Traceback" not in command.output
+    assert command.code == 1
+    assert complaint in command.text
+    assert "Traceback" not in command.text
 
 
 def test_show_args(tmp_path: Path) -> None:
@@ -373,14 +374,14 @@ def test_show_args(tmp_path: Path) -> None:
         """,
     )
     command = run("launch", file, "--show-args")
-    assert command.process.returncode == 0
+    assert command.code == 0
     for text in (
         "    'bare':\n        no description given\n",
         "    'shade':\n        Color of it.\n        (default: 'a' + LaunchConfig('bare'))\n",
         "    'deep':\n        no description given\n        (default: '1')\n",
         "    'maybe':",
     ):
-        assert text in command.output
+        assert text in command.text
 
 
 NODE = """
@@ -439,10 +440,10 @@ def test_a_node_gets_name_namespace_parameters_and_remappings(tmp_path: Path) ->
         ]),
         """,
     )
-    with running("launch", file, "number:=8") as command:
+    with ros2("launch", file, "number:=8") as command:
         command.wait_for_line("[seg-1] ready")
-        assert command.interrupt() == 0
-    lines = [line.partition(" ")[2] for line in command.output.splitlines() if line.startswith("[seg-1] ")]
+        assert command.stop() == 0
+    lines = [line.partition(" ")[2] for line in command.text.splitlines() if line.startswith("[seg-1] ")]
     assert "name /car/front/segnet /camera/image one" in lines
     given = dict(line.split(maxsplit=2)[1:] for line in lines if line.startswith("parameter "))
     expected = {

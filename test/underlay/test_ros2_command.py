@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
-from support.ros2_command import PATIENCE, Command, ros2, run, running, wait_for
+from support.processes import Running, wait_for
+from support.ros2_command import ros2, run
 
 pytest.importorskip("rclpy", reason="needs ROS 2")
 pytest.importorskip("ros2cli", reason="needs the command ros2")
@@ -60,17 +61,17 @@ LOOK = ("--no-daemon", "--spin-time", "1")
 
 @pytest.fixture(scope="module", autouse=True)
 def node(ros_domain_id: int) -> Iterator[None]:
-    with subprocess.Popen([sys.executable, "-c", NODE], stdout=subprocess.PIPE) as process:
-        assert process.stdout is not None and process.stdout.readline() == b"ready\n"
+    with Running([sys.executable, "-c", NODE]) as process:
+        process.wait_for_line("ready")
         yield
-        process.terminate()
+        process.stop()
 
 
 def look(*arguments: str, until: str) -> str:
     """Look at the graph with a command, again until a text is in its output: discovery takes its time."""
 
     def seen() -> str:
-        output = run(*arguments, *LOOK).output
+        output = run(*arguments, *LOOK).text
         return output if until in output else ""
 
     return wait_for(seen, f"'{until}' from ros2 {' '.join(arguments)}")
@@ -78,8 +79,8 @@ def look(*arguments: str, until: str) -> str:
 
 def succeed(*arguments: str | Path) -> str:
     command = run(*arguments)
-    assert command.process.returncode == 0, command.output
-    return command.output
+    assert command.code == 0, command.text
+    return command.text
 
 
 def test_topic_list() -> None:
@@ -102,22 +103,22 @@ def test_topic_echo() -> None:
     options = ("--qos-reliability", "best_effort", "--qos-durability", "volatile")
     assert succeed(*echo, *options) == header
     untyped = ("topic", "echo", "/latched", "--once")
-    wait_for(lambda: run(*untyped).output == "data: kept\n---\n", "a message of a type that was not given")
+    wait_for(lambda: run(*untyped).text == "data: kept\n---\n", "a message of a type that was not given")
 
 
 def test_topic_echo_goes_on() -> None:
-    with running("topic", "echo", "/headers", "std_msgs/msg/Header", "--field", "frame_id") as command:
+    with ros2("topic", "echo", "/headers", "std_msgs/msg/Header", "--field", "frame_id") as command:
         command.wait_for_line("---")  # the line after the text: an interrupt before it would cut it off
-        command.interrupt()
-    assert "camera: 1\n---\n" in command.output
-    assert "Traceback" not in command.output
+        command.stop()
+    assert "camera: 1\n---\n" in command.text
+    assert "Traceback" not in command.text
 
 
 def test_topic_hz() -> None:
-    with running("topic", "hz", "/headers") as command:
+    with ros2("topic", "hz", "/headers") as command:
         line = command.wait_for_line("average rate")
         command.wait_for_line("std dev")
-        command.interrupt()
+        command.stop()
     assert 5 < float(line.split()[-1]) < 20
 
 
@@ -140,8 +141,8 @@ def test_param_get_set_describe() -> None:
     assert succeed("param", "get", NAME, "names") == "String values are: ['a', 'b']\n"
     assert succeed("param", "set", NAME, "overlay.alpha", "0.25") == "Set parameter successful\n"
     assert succeed("param", "get", NAME, "overlay.alpha", "--hide-type") == "0.25\n"
-    assert "Setting parameter failed" in run("param", "set", NAME, "overlay.alpha", "7.0").output
-    assert "Setting parameter failed" in run("param", "set", NAME, "fixed", "4").output
+    assert "Setting parameter failed" in run("param", "set", NAME, "overlay.alpha", "7.0").text
+    assert "Setting parameter failed" in run("param", "set", NAME, "fixed", "4").text
     described = succeed("param", "describe", NAME, "overlay.alpha", "fixed")
     assert "Parameter name: overlay.alpha\n  Type: double\n  Description: How much\n" in described
     assert "Min value: 0.0\n    Max value: 1.0\n" in described
@@ -154,7 +155,7 @@ def test_lifecycle() -> None:
     transitions = succeed("lifecycle", "list", NAME)
     assert "- configure [1]\n\tStart: unconfigured\n\tGoal: configuring\n" in transitions
     assert succeed("lifecycle", "set", NAME, "configure") == "Transitioning successful\n"
-    assert run("lifecycle", "set", NAME, "configure").process.returncode == 1
+    assert run("lifecycle", "set", NAME, "configure").code == 1
     assert succeed("lifecycle", "get", NAME) == "inactive [2]\n"
 
 
@@ -180,10 +181,11 @@ def test_what_is_not_there() -> None:
         ("topic", "nonsense"): "nonsense",
         ("nonsense",): "nonsense",
     }
-    commands = {arguments: Command(*arguments) for arguments in complaints}
-    for arguments, command in commands.items():
-        assert command.wait() > 0, arguments
-        assert complaints[arguments] in command.output
+    with ExitStack() as stack:
+        commands = {arguments: stack.enter_context(ros2(*arguments)) for arguments in complaints}
+        for arguments, command in commands.items():
+            assert command.wait() > 0, arguments
+            assert complaints[arguments] in command.text
 
 
 def test_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -196,8 +198,8 @@ def test_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (packages / "some_package").touch()
     monkeypatch.setenv("AMENT_PREFIX_PATH", str(tmp_path), prepend=":")
     command = run("run", "some_package", "program", "--ros-args", "-r", "a:=b")
-    assert "--ros-args -r a:=b\n" in command.output
-    assert command.process.returncode == 3
+    assert "--ros-args -r a:=b\n" in command.text
+    assert command.code == 3
 
 
 def test_bag(tmp_path: Path) -> None:
@@ -213,13 +215,10 @@ def test_bag(tmp_path: Path) -> None:
             bag.write("/camera", "sensor_msgs/msg/CompressedImage", 10**9 + number * 10**8, message)
     info = succeed("bag", "info", tmp_path / "bag")
     assert "/camera" in info and "sensor_msgs/msg/CompressedImage" in info
-    with running("topic", "echo", "/camera", "--field", "data") as echo:
-        played = subprocess.run(
-            [ros2(), "bag", "play", str(tmp_path / "bag"), "-r", "0.5"], timeout=PATIENCE, check=False
-        )
-        assert played.returncode == 0
+    with ros2("topic", "echo", "/camera", "--field", "data") as echo:
+        assert run("bag", "play", tmp_path / "bag", "-r", "0.5").code == 0
         echo.wait_for_line("- 2")
-        echo.interrupt()
+        echo.stop()
     missing = run("bag", "info", tmp_path / "none")
-    assert missing.process.returncode == 2 and str(tmp_path / "none") in missing.output
-    assert "Traceback" not in missing.output
+    assert missing.code == 2 and str(tmp_path / "none") in missing.text
+    assert "Traceback" not in missing.text
