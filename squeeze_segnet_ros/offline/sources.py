@@ -16,6 +16,7 @@ from squeeze_segnet_ros.images.encodings import Pixels
 from squeeze_segnet_ros.images.sample_bits import SampleBits
 from squeeze_segnet_ros.offline import films
 from squeeze_segnet_ros.offline.pipeline import Frame
+from squeeze_segnet_ros.stamps import nanoseconds
 from squeeze_segnet_ros.topics import COMPRESSED_SUFFIX, camera_info_topic
 
 PICTURES = (".bmp", ".jpeg", ".jpg", ".png", ".webp")
@@ -127,7 +128,7 @@ def bag_frames(
         except InvalidImageError as error:
             yield Frame(number, name, 0, "", recorded.timestamp_ns, partial(_refuse, error))
             continue
-        stamp = message.header.stamp.sec * 10**9 + message.header.stamp.nanosec
+        stamp = nanoseconds(message.header.stamp)
         decode = partial(pixels_of, message, bits=bits[number])
         if _has_16_bits(message, recorded.type):
             # What white is, is learned from frame to frame: these are decoded in their order.

@@ -30,6 +30,7 @@ from squeeze_segnet_ros.ros.config import NodeConfig
 from squeeze_segnet_ros.ros.frame_queue import Fate, FrameQueue
 from squeeze_segnet_ros.ros.loading import ids_of
 from squeeze_segnet_ros.ros.pipeline import Pipeline, Stages
+from squeeze_segnet_ros.stamps import nanoseconds
 from squeeze_segnet_ros.topics import (
     CAMERA_INFO,
     CONFIDENCE,
@@ -145,7 +146,7 @@ class Labeller:
         """Decode a frame; None when it was settled otherwise."""
         camera, tools = frame.camera, self._tools
         wanted, max_age = camera.outputs.wanted(), tools.config.max_age
-        stamp, now = conversions.stamp_ns(frame.message.header), self._clock.now().nanoseconds
+        stamp, now = nanoseconds(frame.message.header.stamp), self._clock.now().nanoseconds
         try:
             if not any(output.needs_network for output in wanted):
                 fate = Fate.UNWATCHED
@@ -243,7 +244,7 @@ class Labeller:
             job.camera.outputs.publish(
                 LABEL, conversions.serialized_image(job.header, result.labels, "mono8")
             )
-        latency = (self._clock.now().nanoseconds - conversions.stamp_ns(job.header)) / 1e9
+        latency = (self._clock.now().nanoseconds - nanoseconds(job.header.stamp)) / 1e9
         job.seconds |= result.seconds | {"publish": time.perf_counter() - started, "end_to_end": latency}
 
     def _publish_rest(self, job: _Job, result: Segmentation, batch_size: int) -> None:

@@ -102,8 +102,3 @@ def at_size(result: Segmentation, size: Sequence[int]) -> Segmentation:
 
     confidence = None if result.confidence is None else nearest(result.confidence)
     return replace(result, labels=nearest(result.labels), confidence=confidence)
-
-
-def stamp_ns(header: Header) -> int:
-    """Return the stamp of a header in nanoseconds."""
-    return int(header.stamp.sec) * 10**9 + int(header.stamp.nanosec)

@@ -33,6 +33,7 @@ from squeeze_segnet_ros.data.to_bag import write_bag
 from squeeze_segnet_ros.errors import ConfigError, SegmentationError
 from squeeze_segnet_ros.ros.launching import BagPlan, plan_bag, use_own_graph
 from squeeze_segnet_ros.scoring.metrics import confusion_matrix, scores
+from squeeze_segnet_ros.stamps import nanoseconds
 from squeeze_segnet_ros.topics import COMPRESSED_SUFFIX, output_base
 from squeeze_segnet_ros.view import contact_sheet
 from support.processes import Running, TooLate
@@ -207,11 +208,11 @@ def observer(cameras: tuple[str, ...], shown: frozenset[Frame]) -> Iterator[Seen
     node = Node("demo", context=context)
 
     def on_clock(message: Clock, info: Any) -> None:
-        seen.clock.append((message.clock.sec * 10**9 + message.clock.nanosec, info["source_timestamp"]))
+        seen.clock.append((nanoseconds(message.clock), info["source_timestamp"]))
 
     def listen(camera: str) -> None:
         def frame(message: Any) -> Frame:
-            return Frame(camera, message.header.stamp.sec * 10**9 + message.header.stamp.nanosec)
+            return Frame(camera, nanoseconds(message.header.stamp))
 
         def on_label(message: Image, info: Any) -> None:
             seen.published_ns.setdefault(frame(message), info["source_timestamp"])

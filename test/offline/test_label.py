@@ -27,6 +27,7 @@ from squeeze_segnet_ros.errors import ConfigError, SegmentationError
 from squeeze_segnet_ros.images.decoding import read_image, read_unchanged
 from squeeze_segnet_ros.offline import BATCH, films, label, pipeline
 from squeeze_segnet_ros.offline.label import Options, Run, plan
+from squeeze_segnet_ros.stamps import nanoseconds
 
 FRONT, REAR = "/camera/front/image_raw", "/camera/rear/image_raw"
 BASE = "/camera/front/segmentation"
@@ -112,7 +113,7 @@ def test_every_frame_gets_its_label_at_its_time_under_the_node_s_names(tmp_path:
         )
         for index, ((_, image), (_, stat)) in enumerate(zip(labels, stats, strict=True)):
             for header in (image.header, stat.header):
-                assert header.stamp.sec * 10**9 + header.stamp.nanosec == START + index * STEP + number
+                assert nanoseconds(header.stamp) == START + index * STEP + number
                 assert header.frame_id == f"frame_{number}"
             assert image.format == "mono8; png compressed mono8"
             pixels = cv2.imdecode(image.data, cv2.IMREAD_UNCHANGED)

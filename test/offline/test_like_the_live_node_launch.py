@@ -64,7 +64,7 @@ def test_labels_are_the_live_node_s(name: str, graph: Graph, tmp_path: Path) -> 
             for recorded in bag.messages([topic]):
                 message = read(recorded)
                 ours = cv2.imdecode(message.data, cv2.IMREAD_UNCHANGED)
-                twin = by_stamp[message.header.stamp.sec, message.header.stamp.nanosec]
+                twin = by_stamp[stamp_of(message)]
                 theirs = cv2.imdecode(np.frombuffer(twin.data, np.uint8), cv2.IMREAD_UNCHANGED)
                 np.testing.assert_array_equal(ours, theirs)
                 seen += 1

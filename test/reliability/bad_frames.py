@@ -46,7 +46,7 @@ _SEED = 7
 _JPEG_FRAME = b"\xff\xc0"
 
 
-class Fate(Enum):
+class Expected(Enum):
     """What has to become of a message."""
 
     REFUSED = "refused"
@@ -57,7 +57,7 @@ class Fate(Enum):
 class Kind(NamedTuple):
     """A kind of bad or odd message; ``reason`` are words that the node has to print when it refuses one."""
 
-    fate: Fate
+    expected: Expected
     make: Callable[[np.random.Generator], Any]
     reason: str = ""
 
@@ -147,19 +147,19 @@ def _absurd_stamp(message: Any, rng: np.random.Generator) -> Any:
 
 
 RAW: Mapping[str, Kind] = {
-    "step smaller than a row": Kind(Fate.REFUSED, _step_too_small, "has a step of"),
-    "step that does not fit the data": Kind(Fate.REFUSED, _wrong_step, "bytes of data"),
-    "data cut short": Kind(Fate.REFUSED, _short, "bytes of data"),
-    "too much data": Kind(Fate.REFUSED, _long, "bytes of data"),
-    "zero size": Kind(Fate.REFUSED, _zero_size, "no pixels"),
-    "huge size": Kind(Fate.REFUSED, _huge_size, "expected at most"),
-    "smaller than the network takes": Kind(Fate.REFUSED, _tiny, "at least 32x32"),
-    "unknown encoding": Kind(Fate.REFUSED, _unknown_encoding, "image with encoding"),
+    "step smaller than a row": Kind(Expected.REFUSED, _step_too_small, "has a step of"),
+    "step that does not fit the data": Kind(Expected.REFUSED, _wrong_step, "bytes of data"),
+    "data cut short": Kind(Expected.REFUSED, _short, "bytes of data"),
+    "too much data": Kind(Expected.REFUSED, _long, "bytes of data"),
+    "zero size": Kind(Expected.REFUSED, _zero_size, "no pixels"),
+    "huge size": Kind(Expected.REFUSED, _huge_size, "expected at most"),
+    "smaller than the network takes": Kind(Expected.REFUSED, _tiny, "at least 32x32"),
+    "unknown encoding": Kind(Expected.REFUSED, _unknown_encoding, "image with encoding"),
     "16-bit, Bayer, YUV, float with too little data": Kind(
-        Fate.REFUSED, _short_for_its_encoding, "cannot be converted"
+        Expected.REFUSED, _short_for_its_encoding, "cannot be converted"
     ),
-    "16-bit, big-endian, Bayer, YUV, padded": Kind(Fate.LABELLED, _odd_encoding),
-    ABSURD_STAMP: Kind(Fate.LABELLED, lambda rng: _absurd_stamp(_sound(rng), rng)),
+    "16-bit, big-endian, Bayer, YUV, padded": Kind(Expected.LABELLED, _odd_encoding),
+    ABSURD_STAMP: Kind(Expected.LABELLED, lambda rng: _absurd_stamp(_sound(rng), rng)),
 }
 
 
@@ -244,42 +244,42 @@ def _odd_picture(rng: np.random.Generator) -> bytes:
 
 
 COMPRESSED: Mapping[str, Kind] = {
-    "JPEG cut short": Kind(Fate.REFUSED, lambda rng: _compressed(_cut(_jpeg(rng), rng)), "is cut off"),
-    "PNG cut short": Kind(Fate.REFUSED, lambda rng: _compressed(_cut(_png(rng), rng)), "is cut off"),
-    "JPEG with changed bytes": Kind(Fate.EITHER, lambda rng: _compressed(_damaged_jpeg(rng))),
+    "JPEG cut short": Kind(Expected.REFUSED, lambda rng: _compressed(_cut(_jpeg(rng), rng)), "is cut off"),
+    "PNG cut short": Kind(Expected.REFUSED, lambda rng: _compressed(_cut(_png(rng), rng)), "is cut off"),
+    "JPEG with changed bytes": Kind(Expected.EITHER, lambda rng: _compressed(_damaged_jpeg(rng))),
     "PNG with changed bytes": Kind(
-        Fate.REFUSED, lambda rng: _compressed(_damaged(_png(rng), rng, 33)), "damaged"
+        Expected.REFUSED, lambda rng: _compressed(_damaged(_png(rng), rng, 33)), "damaged"
     ),
     f"JPEG that declares {_HUGE}x{_HUGE}": Kind(
-        Fate.REFUSED,
+        Expected.REFUSED,
         lambda rng: _compressed(jpeg_declaring(_jpeg(rng), _HUGE, _HUGE)),
         f"JPEG declares {_HUGE}x{_HUGE}",
     ),
     f"PNG that declares {_HUGE}x{_HUGE}": Kind(
-        Fate.REFUSED,
+        Expected.REFUSED,
         lambda rng: _compressed(png_declaring(_png(rng), _HUGE, _HUGE), "png"),
         f"PNG declares {_HUGE}x{_HUGE}",
     ),
     "PNG with a chunk that declares gigabytes": Kind(
-        Fate.REFUSED, lambda rng: _compressed(_png_with_lying_chunk(rng), "png"), "a chunk declares"
+        Expected.REFUSED, lambda rng: _compressed(_png_with_lying_chunk(rng), "png"), "a chunk declares"
     ),
     "JPEG of zero size": Kind(
-        Fate.REFUSED, lambda rng: _compressed(jpeg_declaring(_jpeg(rng), 48, 0)), "no pixels"
+        Expected.REFUSED, lambda rng: _compressed(jpeg_declaring(_jpeg(rng), 48, 0)), "no pixels"
     ),
     "PNG of zero size": Kind(
-        Fate.REFUSED, lambda rng: _compressed(png_declaring(_png(rng), 0, 48)), "no pixels"
+        Expected.REFUSED, lambda rng: _compressed(png_declaring(_png(rng), 0, 48)), "no pixels"
     ),
     "JPEG that declares another size": Kind(
-        Fate.EITHER, lambda rng: _compressed(jpeg_declaring(_jpeg(rng), *_size(rng)))
+        Expected.EITHER, lambda rng: _compressed(jpeg_declaring(_jpeg(rng), *_size(rng)))
     ),
     "PNG that declares another size": Kind(
-        Fate.EITHER, lambda rng: _compressed(png_declaring(_png(rng), *_size(rng)))
+        Expected.EITHER, lambda rng: _compressed(png_declaring(_png(rng), *_size(rng)))
     ),
-    "no JPEG or PNG": Kind(Fate.REFUSED, lambda rng: _compressed(_no_picture(rng)), "expected JPEG"),
+    "no JPEG or PNG": Kind(Expected.REFUSED, lambda rng: _compressed(_no_picture(rng)), "expected JPEG"),
     "progressive, grey, 16-bit, alpha, one bit": Kind(
-        Fate.LABELLED, lambda rng: _compressed(_odd_picture(rng), "no such format")
+        Expected.LABELLED, lambda rng: _compressed(_odd_picture(rng), "no such format")
     ),
-    ABSURD_STAMP: Kind(Fate.LABELLED, lambda rng: _absurd_stamp(_compressed(_jpeg(rng)), rng)),
+    ABSURD_STAMP: Kind(Expected.LABELLED, lambda rng: _absurd_stamp(_compressed(_jpeg(rng)), rng)),
 }
 
 
@@ -290,7 +290,7 @@ class _Message(NamedTuple):
     """What a message and its label share."""
 
     name: str
-    stamp: tuple[int, int]
+    stamp: int
 
 
 @dataclass
@@ -304,9 +304,9 @@ class _Sent:
     lines: list[tuple[float, str]] = field(default_factory=list)
     counts: dict[str, int] = field(default_factory=dict)
 
-    def of(self, fate: Fate, kinds: Mapping[str, Kind]) -> list[str]:
-        """Return messages of the kinds with this fate."""
-        return [name for name, kind in self.kinds.items() if kind and kinds[kind].fate is fate]
+    def of(self, expected: Expected, kinds: Mapping[str, Kind]) -> list[str]:
+        """Return messages of the kinds of which this is expected."""
+        return [name for name, kind in self.kinds.items() if kind and kinds[kind].expected is expected]
 
 
 def run(short: bool) -> Generator[Row]:
@@ -391,10 +391,10 @@ def _judge(transport: str, kinds: Mapping[str, Kind], sent: _Sent, bench: Bench)
 
 
 def _row_of_fates(what: str, kinds: Mapping[str, Kind], sent: _Sent) -> Row:
-    refused, odd = sent.of(Fate.REFUSED, kinds), sent.of(Fate.LABELLED, kinds)
+    refused, odd = sent.of(Expected.REFUSED, kinds), sent.of(Expected.LABELLED, kinds)
     wrong = [name for name in refused if name in sent.labels]
     wrong += [name for name in odd if sent.labels.get(name) != sent.messages[name]]
-    either = sent.of(Fate.EITHER, kinds)
+    either = sent.of(Expected.EITHER, kinds)
     decoded = sum(name in sent.labels for name in either)
     measured = f"{len(refused) + len(odd) - len(wrong)} as required"
     if either:

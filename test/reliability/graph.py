@@ -21,11 +21,11 @@ from rclpy.qos import QoSDurabilityPolicy, QoSProfile, QoSReliabilityPolicy
 from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import Header
 
+from squeeze_segnet_ros.stamps import nanoseconds
 from squeeze_segnet_ros.topics import COMPRESSED_SUFFIX, camera_info_topic
 from support.processes import PATIENCE, TooLate, wait_for
 
 _ASK_AGAIN = 5.0
-Stamp = tuple[int, int]
 LATCHED = QoSProfile(depth=1, durability=QoSDurabilityPolicy.TRANSIENT_LOCAL)
 
 
@@ -36,9 +36,9 @@ class Graph:
         self.target = node
         self.context = Context()
         self.context.init()
-        self._node = Node("observer_of" + node.replace("/", "_"), context=self.context)
+        self.node = Node("observer_of" + node.replace("/", "_"), context=self.context)
         self._executor = SingleThreadedExecutor(context=self.context)
-        self._executor.add_node(self._node)
+        self._executor.add_node(self.node)
         self._thread = threading.Thread(target=self._spin)
         self._thread.start()
         self._clients: dict[str, Any] = {}
@@ -58,7 +58,7 @@ class Graph:
         """Leave the graph."""
         self._executor.shutdown()
         self._thread.join()
-        self._node.destroy_node()
+        self.node.destroy_node()
         self.context.try_shutdown()
 
     def _spin(self) -> None:
@@ -71,11 +71,15 @@ class Graph:
         topic: str,
         qos: QoSProfile | int = 100,
         keep: Callable[[Any], Any] = lambda message: message,
+        raw: bool = False,
     ) -> list[Any]:
-        """Return a list to which every message of a topic is appended, or what ``keep`` makes of it."""
+        """Return a list to which every message of a topic is appended, or what ``keep`` makes of it.
+
+        ``raw`` messages are bytes, as they are serialized.
+        """
         heard: list[Any] = []
-        subscription = self._node.create_subscription(
-            kind, topic, lambda message: heard.append(keep(message)), qos
+        subscription = self.node.create_subscription(
+            kind, topic, lambda message: heard.append(keep(message)), qos, raw=raw
         )
         self._heard_by[id(heard)] = subscription
         return heard
@@ -86,7 +90,7 @@ class Graph:
 
     def _forget(self, heard: int) -> None:
         # In the executor's thread, which may be about to wait for what goes.
-        gone = self._executor.create_task(self._node.destroy_subscription, self._heard_by.pop(heard))
+        gone = self._executor.create_task(self.node.destroy_subscription, self._heard_by.pop(heard))
         self.wait_for(gone.done, "the end of a subscription")
 
     @contextmanager
@@ -99,22 +103,22 @@ class Graph:
             for new in set(self._heard_by) - heard:
                 self._forget(new)
             for publisher in self._publishers[publishers:]:
-                self._node.destroy_publisher(publisher)
+                self.node.destroy_publisher(publisher)
             del self._publishers[publishers:]
 
     wait_for = staticmethod(wait_for)
 
     def camera(self, topic: str, reliability: str = "reliable", kind: type = Image) -> Camera:
         """Return a publisher of images, once somebody listens to it."""
-        return Camera(self, self._node, topic, getattr(QoSReliabilityPolicy, reliability.upper()), kind)
+        return Camera(self, self.node, topic, getattr(QoSReliabilityPolicy, reliability.upper()), kind)
 
     def subscribers(self, topic: str) -> int:
         """Return how many there are of a topic."""
-        return self._node.count_subscribers(topic)
+        return self.node.count_subscribers(topic)
 
     def topics(self) -> dict[str, list[str]]:
         """Return the types of every topic."""
-        return dict(self._node.get_topic_names_and_types())
+        return dict(self.node.get_topic_names_and_types())
 
     def start_set(self, **values: Any) -> Any:
         """Do as :meth:`set` without waiting: return a future of the answer."""
@@ -126,16 +130,16 @@ class Graph:
         """Return topics that the node publishes, topics that it subscribes to, services that it offers."""
         namespace, _, name = self.target.rpartition("/")
         ask = (
-            self._node.get_publisher_names_and_types_by_node,
-            self._node.get_subscriber_names_and_types_by_node,
-            self._node.get_service_names_and_types_by_node,
+            self.node.get_publisher_names_and_types_by_node,
+            self.node.get_subscriber_names_and_types_by_node,
+            self.node.get_service_names_and_types_by_node,
         )
         published, subscribed, offered = ({found for found, _ in get(name, namespace or "/")} for get in ask)
         return published, subscribed, offered
 
     def publish(self, kind: type, topic: str, qos: QoSProfile | int = 10) -> Any:
         """Return a publisher."""
-        self._publishers.append(self._node.create_publisher(kind, topic, qos))
+        self._publishers.append(self.node.create_publisher(kind, topic, qos))
         return self._publishers[-1]
 
     def call(self, kind: type, name: str, request: Any) -> Any:
@@ -161,7 +165,7 @@ class Graph:
 
     def start(self, kind: type, name: str, request: Any) -> Any:
         if name not in self._clients:
-            self._clients[name] = self._node.create_client(kind, f"{self.target}/{name}")
+            self._clients[name] = self.node.create_client(kind, f"{self.target}/{name}")
         client = self._clients[name]
         if not client.wait_for_service(PATIENCE):
             raise TooLate(f"there is no service {client.srv_name}")
@@ -297,14 +301,14 @@ class Camera:
         Raises:
             TooLate: none came.
         """
-        sent: list[Stamp] = []
+        sent: list[int] = []
 
         def answer() -> Any:
             return next((message for message in list(heard) if stamp_of(message) in sent), None)
 
         deadline = time.monotonic() + PATIENCE
         while time.monotonic() < deadline:
-            sent.append(stamp_of_header(self.send(pixels, encoding)))
+            sent.append(nanoseconds(self.send(pixels, encoding).stamp))
             with suppress(TooLate):
                 return self._graph.wait_for(answer, "", 3.0)
         raise TooLate(f"no answer to a frame of {self.topic} within {PATIENCE:g} s")
@@ -322,11 +326,6 @@ def picture(seed: int = 0, height: int = 64, width: int = 96) -> np.ndarray:
     return np.stack(waves, -1).astype(np.uint8)
 
 
-def stamp_of(message: Any) -> Stamp:
-    """Return seconds and nanoseconds of a message's stamp."""
-    return stamp_of_header(message.header)
-
-
-def stamp_of_header(header: Any) -> Stamp:
-    """Return seconds and nanoseconds of a header's stamp."""
-    return header.stamp.sec, header.stamp.nanosec
+def stamp_of(message: Any) -> int:
+    """Return the stamp of a message's header in nanoseconds."""
+    return nanoseconds(message.header.stamp)

@@ -12,7 +12,7 @@ from rclpy.qos import QoSProfile
 from sensor_msgs.msg import Image
 from squeeze_segnet_ros.msg import SegmentationStats
 
-from reliability.graph import Graph, Stamp, stamp_of
+from reliability.graph import Graph, stamp_of
 from squeeze_segnet_ros.ros.config import NodeConfig
 from squeeze_segnet_ros.topics import output_base
 from support.processes import PATIENCE, Running, TooLate
@@ -30,13 +30,13 @@ class Label(NamedTuple):
     size: tuple[int, int]
 
 
-class Seen:
+class Published:
     """What the node publishes for one camera: labels by stamp, and every stats message."""
 
     def __init__(self, graph: Graph, camera: str = FRONT) -> None:
         self._graph = graph
         self._base = output_base(camera)
-        self.labels: dict[Stamp, Label] = {}
+        self.labels: dict[int, Label] = {}
         self._heard = graph.listen(Image, f"{self._base}/label", EVERYTHING, self._on_label)
         self.stats: list[SegmentationStats] = graph.listen(
             SegmentationStats, f"{self._base}/stats", EVERYTHING

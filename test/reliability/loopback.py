@@ -7,9 +7,10 @@ from collections.abc import Generator
 import numpy as np
 from sensor_msgs.msg import Image
 
-from reliability.graph import picture, stamp_of, stamp_of_header
-from reliability.harness import EVERYTHING, FRONT, Seen, active_node, until_labelled
+from reliability.graph import picture, stamp_of
+from reliability.harness import EVERYTHING, FRONT, Published, active_node, until_labelled
 from reliability.report import Check, Row
+from squeeze_segnet_ros.stamps import nanoseconds
 from squeeze_segnet_ros.topics import output_base
 
 SIZE = (1080, 1920)
@@ -23,16 +24,16 @@ def run(short: bool) -> Generator[Row]:
     frames = SHORT_FRAMES if short else FRAMES
     height, width = SIZE
     with active_node({"device": "cpu"}) as bench:
-        seen = Seen(bench.graph)
+        seen = Published(bench.graph)
         overlays = bench.graph.listen(Image, f"{output_base(FRONT)}/overlay", EVERYTHING, stamp_of)
         camera = bench.graph.camera(FRONT)
         pictures = [picture(seed, *SIZE) for seed in range(4)]
 
         # Until the node knows that we listen, small ones.
-        until_labelled(bench, lambda: stamp_of_header(camera.send(picture())), overlays)
+        until_labelled(bench, lambda: nanoseconds(camera.send(picture()).stamp), overlays)
         seen.stats.clear()
         for number in range(frames + 1):
-            stamp = stamp_of_header(camera.send(pictures[number % len(pictures)]))
+            stamp = nanoseconds(camera.send(pictures[number % len(pictures)]).stamp)
             for heard in (overlays, seen.labels):
                 bench.graph.wait_for(lambda stamp=stamp, heard=heard: stamp in heard, "a result")  # type: ignore[misc]
         bench.graph.wait_for(lambda: len(seen.stats) > frames, "stats of every frame")

@@ -11,9 +11,10 @@ from squeeze_segnet_ros.msg import SegmentationStats
 
 from reliability.counting import decided, in_words, settled, sum_of
 from reliability.graph import picture
-from reliability.harness import Seen, active_node
+from reliability.harness import Published, active_node
 from reliability.report import Check, Row
 from reliability.sender import Sent, Stream, sent_by, start_sender
+from squeeze_segnet_ros.stamps import nanoseconds
 
 CAMERAS = tuple(f"/camera_{number}/image_raw" for number in range(4))
 RATE = 60.0
@@ -38,7 +39,7 @@ def run(short: bool) -> Generator[Row]:
         bench = stack.enter_context(
             active_node({"cameras": list(CAMERAS), "device": "cpu", "input_size": list(input_size)})
         )
-        seen = [Seen(bench.graph, camera) for camera in CAMERAS]
+        seen = [Published(bench.graph, camera) for camera in CAMERAS]
         sender = stack.enter_context(
             start_sender(
                 # Evenly out of step, as cameras are that know nothing of each other.
@@ -80,7 +81,11 @@ def _rounded(pixels: float) -> int:
 
 
 def _rows(
-    sent: Sent, counts: list[dict[str, int]], seen: list[Seen], input_size: tuple[int, int], manages: float
+    sent: Sent,
+    counts: list[dict[str, int]],
+    seen: list[Published],
+    input_size: tuple[int, int],
+    manages: float,
 ) -> Generator[Row]:
     stats = sorted((message for camera in seen for message in camera.stats), key=_seconds)
     # Nothing replaces the last frame of each camera while it waits: the load has ended then.
@@ -142,7 +147,7 @@ def _batches(stats: list[SegmentationStats]) -> list[float]:
 
 def _seconds(message: SegmentationStats) -> float:
     """Return the stamp in seconds."""
-    return float(message.header.stamp.sec + message.header.stamp.nanosec / 1e9)
+    return nanoseconds(message.header.stamp) / 1e9
 
 
 def _batch_seconds(message: SegmentationStats) -> float:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from demo.command import Frame, read_frames
 from reliability.graph import Graph
-from reliability.harness import Seen, start_launch
+from reliability.harness import Published, start_launch
 from reliability.report import Check, Row
 from squeeze_segnet_ros.errors import ConfigError
 from squeeze_segnet_ros.ros.launching import plan_bag
@@ -38,16 +38,12 @@ def play(bag: Path, rate: float) -> Row:
     expected = set(read_frames(bag, plan_bag(str(bag), cameras, "compressed", False)).frames)
     with ExitStack() as stack:
         graph = stack.enter_context(Graph())
-        seen = {camera: Seen(graph, camera) for camera in cameras}
+        seen = {camera: Published(graph, camera) for camera in cameras}
         launch = stack.enter_context(
             start_launch({"params_file": PARAMETERS, "bag": bag, "rate": rate, "log_level": "warn"})
         )
         code = launch.wait(_LAUNCH_S)
-    labelled = {
-        Frame(camera, seconds * 10**9 + nanoseconds)
-        for camera, node in seen.items()
-        for seconds, nanoseconds in node.labels
-    }
+    labelled = {Frame(camera, stamp) for camera, node in seen.items() for stamp in node.labels}
     batches = [message.batch_size for node in seen.values() for message in node.stats]
     largest, mean = max(batches, default=0), sum(batches) / max(1, len(batches))
     return Row(

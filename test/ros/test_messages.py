@@ -304,7 +304,3 @@ def test_labels_of_another_size_hold_the_nearest_pixels() -> None:
 def test_class_pixels() -> None:
     labels = picture(channels=1)
     np.testing.assert_array_equal(class_pixels(labels), np.bincount(labels.ravel(), minlength=256))
-
-
-def test_stamps_in_nanoseconds() -> None:
-    assert conversions.stamp_ns(HEADER) == 12_000_000_034

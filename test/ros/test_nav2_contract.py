@@ -16,8 +16,9 @@ from rclpy.qos import QoSProfile, QoSReliabilityPolicy
 from sensor_msgs.msg import CameraInfo, Image
 from vision_msgs.msg import LabelInfo
 
-from reliability.graph import Camera, Graph, picture, stamp_of, stamp_of_header
+from reliability.graph import Camera, Graph, picture, stamp_of
 from squeeze_segnet_ros.classes import UNLABELLED
+from squeeze_segnet_ros.stamps import nanoseconds
 from support.processes import Running
 
 CAMERA, OUTPUT = "/camera/front/image_raw", "/camera/front/segmentation"
@@ -31,13 +32,13 @@ pytestmark = pytest.mark.graph
 
 
 @pytest.fixture(scope="module")
-def clouds() -> set[tuple[int, int]]:
+def clouds() -> set[int]:
     """Return the stamps of all frames, of each of which the layer has a cloud."""
     return set()
 
 
 @pytest.fixture(scope="module")
-def camera(observer: Graph, clouds: set[tuple[int, int]]) -> Iterator[Camera]:
+def camera(observer: Graph, clouds: set[int]) -> Iterator[Camera]:
     """Start a camera of 160x96 and a node, and label a frame for somebody else before the layer comes."""
     values = {"device": "cpu", "input_size": "[64,96]", "label_size": str(list(CLOUD)), "min_confidence": 0.5}
     given = [part for name, value in values.items() for part in ("-p", f"{name}:={value}")]
@@ -48,7 +49,7 @@ def camera(observer: Graph, clouds: set[tuple[int, int]]) -> Iterator[Camera]:
         before = observer.listen(Image, f"{OUTPUT}/label")
 
         def send() -> None:
-            clouds.add(stamp_of_header(camera.send(picture(0, 96, 160))))
+            clouds.add(nanoseconds(camera.send(picture(0, 96, 160)).stamp))
 
         observer.wait_for(lambda: send() or before, "a label before")
         observer.stop_listening(before)
@@ -57,7 +58,7 @@ def camera(observer: Graph, clouds: set[tuple[int, int]]) -> Iterator[Camera]:
         assert node.wait(5.0) == 0, node.text
 
 
-def test_the_layer_gets_what_it_relies_on(graph: Graph, camera: Camera, clouds: set[tuple[int, int]]) -> None:
+def test_the_layer_gets_what_it_relies_on(graph: Graph, camera: Camera, clouds: set[int]) -> None:
     order: list[Any] = []
 
     def keep(message: Any) -> Any:
@@ -81,7 +82,7 @@ def test_the_layer_gets_what_it_relies_on(graph: Graph, camera: Camera, clouds: 
         ]
 
     while len(joined()) < 5 and time.monotonic() < deadline:
-        clouds.add(stamp_of_header(camera.send(picture(len(clouds), 96, 160))))
+        clouds.add(nanoseconds(camera.send(picture(len(clouds), 96, 160)).stamp))
         time.sleep(0.1)
     assert len(joined()) >= 5
 
