@@ -1,4 +1,4 @@
-"""Which freed memory the C library keeps for what comes next, and which it gives back to the kernel.
+"""How much memory a process holds, and which freed memory the C library keeps for what comes next.
 
 The policies are settings of glibc's mallopt for the whole process. With another C library nothing happens.
 """
@@ -6,10 +6,12 @@ The policies are settings of glibc's mallopt for the whole process. With another
 from __future__ import annotations
 
 import ctypes
+import resource
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 _TRIM_THRESHOLD, _MMAP_THRESHOLD, _MMAP_MAX, _ARENA_MAX = -1, -3, -4, -8
@@ -80,6 +82,39 @@ def release_freed_memory() -> None:
         torch.cuda.empty_cache()
     if malloc_trim := _glibc("malloc_trim"):
         malloc_trim(ctypes.c_size_t(0))
+
+
+def resident_bytes(pid: int | None = None) -> int:
+    """Return how many bytes of a process, None for this one, are in RAM.
+
+    Raises:
+        ProcessLookupError: there is no such process.
+    """
+    try:
+        pages = Path("/proc", _named(pid), "statm").read_text().split()[1]
+    except OSError:
+        if pid is not None:
+            raise ProcessLookupError(f"there is no process {pid}") from None
+        # Not Linux: the peak is the best there is.
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    return int(pages) * resource.getpagesize()
+
+
+def peak_resident_bytes(pid: int | None = None) -> int:
+    """Return the most bytes of a process, None for this one, that ever were in RAM.
+
+    Raises:
+        ProcessLookupError: there is no such process, or this is not Linux.
+    """
+    try:
+        lines = Path("/proc", _named(pid), "status").read_text().splitlines()
+    except OSError:
+        raise ProcessLookupError(f"there is no process {_named(pid)}") from None
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM:")) * 1024
+
+
+def _named(pid: int | None) -> str:
+    return "self" if pid is None else str(pid)
 
 
 def _set(policy: Mapping[int, int]) -> bool:

@@ -13,25 +13,23 @@ if platform.libc_ver()[0] != "glibc":
 
 PROGRAM = """
 import contextlib
-from pathlib import Path
 
 import numpy as np
 
-from squeeze_segnet_ros.memory import keep_freed_memory, release_freed_memory, separate_blocks
+from squeeze_segnet_ros.memory import (
+    keep_freed_memory, release_freed_memory, resident_bytes, separate_blocks
+)
 
 MB = 10**6
 
 
 def left_behind():
     '''What of a hundred megabytes in blocks is still there after they are gone, in megabytes.'''
-    def resident():
-        return int(Path("/proc/self/statm").read_text().split()[1]) * 4096 / MB
-
-    before = resident()
+    before = resident_bytes()
     blocks = [np.ones(4 * MB, np.uint8) for _ in range(25)]
     last = np.ones(2 * MB, np.uint8)
     del blocks
-    return resident() - before - 2
+    return (resident_bytes() - before) / MB - 2
 
 
 print("default", left_behind())

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import resource
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
 
 from squeeze_segnet_ros.images.health import Level
+from squeeze_segnet_ros.memory import resident_bytes
 from squeeze_segnet_ros.ros.camera_line import CameraLine
 from squeeze_segnet_ros.ros.frame_queue import Fate
 from squeeze_segnet_ros.ros.statistics import PERCENTILES
@@ -103,15 +102,6 @@ def camera_status(node: str, camera: CameraLine, active: bool) -> DiagnosticStat
         message="; ".join(words),
         values=_key_values(values),
     )
-
-
-def resident_bytes() -> int:
-    """Return how much memory of this process is in RAM."""
-    try:
-        return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
-    except OSError:
-        # Not Linux: the peak is the best there is.
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 def _device_memory(device: str) -> dict[str, str]:

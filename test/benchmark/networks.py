@@ -8,10 +8,8 @@ squeeze_segnet in the same round.
 from __future__ import annotations
 
 import argparse
-import ctypes
 import json
 import platform
-import statistics
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -29,6 +27,7 @@ from tqdm import tqdm
 
 from benchmark import peers
 from benchmark.floor import measured_rates, work
+from benchmark.spread import Spread
 from squeeze_segnet_ros import models
 from squeeze_segnet_ros.classes import CAMVID
 from squeeze_segnet_ros.data.dataset import open_dataset
@@ -36,6 +35,7 @@ from squeeze_segnet_ros.engine.device import PRECISIONS, choose_device, choose_p
 from squeeze_segnet_ros.engine.fold import fold_batch_norm
 from squeeze_segnet_ros.engine.segmenter import MIN_SIZE
 from squeeze_segnet_ros.errors import ConfigError, UnknownModelError, WeightsError
+from squeeze_segnet_ros.memory import peak_resident_bytes, release_freed_memory, resident_bytes
 from squeeze_segnet_ros.models import weights
 
 REFERENCE = "squeeze_segnet"
@@ -43,21 +43,6 @@ REFERENCE = "squeeze_segnet"
 PAPER_SIZES = {"squeeze_segnet": (2.7, 10.35), "segnet": (29.4, 117.8), "enet": (0.36, 1.5)}
 """Millions of parameters and fp32 MB in Table 2 of arXiv 1711.05491; in its 10.35, one MB has 2**20 bytes."""
 WARM_UP_ROUNDS = 2
-
-
-@dataclass(frozen=True)
-class Spread:
-    """The median of some measurements and the quartiles around it."""
-
-    median: float
-    low: float
-    high: float
-
-    @classmethod
-    def of(cls, values: Sequence[float]) -> Spread:
-        """Return the spread of at least two values."""
-        low, median, high = statistics.quantiles(values, n=4, method="inclusive")
-        return cls(median, low, high)
 
 
 @dataclass(frozen=True)
@@ -273,29 +258,15 @@ def _peak_megabytes_of_process(name: str, size: tuple[int, int], precision: str)
     # So that the libraries behind a convolution are loaded before the count begins.
     functional.conv2d(torch.zeros(1, 8, 8, 8), torch.zeros(8, 8, 3, 3))
     try:
-        before = _resident_bytes("VmRSS")
+        before = resident_bytes()
         run_once = _ready(name, size, cpu, precision)
-        _give_back_freed_memory()
+        # Building leaves a heap behind that no run needs.
+        release_freed_memory()
         Path("/proc/self/clear_refs").write_text("5")  # the peak so far is forgotten, see proc(5)
         run_once()
-        return (_resident_bytes("VmHWM") - before) / 1e6
+        return (peak_resident_bytes() - before) / 1e6
     except OSError:
         return None
-
-
-def _give_back_freed_memory() -> None:
-    """Give back the heap that building leaves behind, which the C library keeps and no run needs."""
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
-    if trim is not None:
-        trim(0)
-
-
-def _resident_bytes(field: str) -> int:
-    for line in Path("/proc/self/status").read_text().splitlines():
-        key, _, value = line.partition(":")
-        if key == field:
-            return int(value.split()[0]) * 1024
-    raise OSError(f"/proc/self/status has no {field}")
 
 
 def _machine(device: torch.device) -> dict[str, Any]:

@@ -12,10 +12,9 @@ import importlib.util
 import itertools
 import json
 import os
-import statistics
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, astuple, dataclass
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
@@ -29,11 +28,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from benchmark.floor import Rates, work
+from benchmark.spread import Spread
 from squeeze_segnet_ros.data.dataset import Labelled
 from squeeze_segnet_ros.engine import load
 from squeeze_segnet_ros.engine.device import PRECISIONS, choose_device, computes_bf16
 from squeeze_segnet_ros.engine.export import LabelsNetwork, labels_network, write_onnx
 from squeeze_segnet_ros.images.pixels import normalize
+from squeeze_segnet_ros.memory import peak_resident_bytes
 from squeeze_segnet_ros.models.unpooling import MaxPool, Way
 from squeeze_segnet_ros.scoring.metrics import confusion_matrix, scores
 
@@ -379,10 +380,7 @@ def measure(case: Case, engines: Sequence[Engine], seconds: float, min_rounds: i
 
 def _quartiles(values: Sequence[float]) -> list[float]:
     """Return median, first and third quartile; nothing for fewer than two values."""
-    if len(values) < 2:
-        return []
-    low, median, high = statistics.quantiles(values, n=4, method="inclusive")
-    return [median, low, high]
+    return [] if len(values) < 2 else [*astuple(Spread.of(values))]
 
 
 def floors(case: Case, ours: Measurement, rates: Rates, dtype: torch.dtype) -> list[Measurement]:
@@ -473,10 +471,7 @@ def _peak_megabytes(device: str) -> float:
     """Return peak memory so far in 10**6 bytes: of the GPU, or of this process."""
     if device != "cpu":
         return torch.cuda.max_memory_reserved(device) / 1e6
-    for line in Path("/proc/self/status").read_text().splitlines():
-        if line.startswith("VmHWM"):
-            return int(line.split()[1]) * 1024 / 1e6
-    return float("nan")
+    return peak_resident_bytes() / 1e6
 
 
 def _forget_peak() -> None:

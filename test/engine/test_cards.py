@@ -21,6 +21,7 @@ from squeeze_segnet_ros.engine import Request
 from squeeze_segnet_ros.engine.backends import onnx
 from squeeze_segnet_ros.errors import ConfigError, DeviceError, SegmentationError
 from squeeze_segnet_ros.images.pixels import normalize
+from squeeze_segnet_ros.memory import resident_bytes
 from squeeze_segnet_ros.models import weights
 from support import foreign
 
@@ -441,7 +442,7 @@ def test_what_a_card_does_not_go_with(networks, tmp_path):
 def test_twenty_loads_leave_nothing_behind(networks):
     def resident():
         gc.collect()
-        return int(re.search(r"VmRSS:\s+(\d+)", Path("/proc/self/status").read_text())[1]) / 1024
+        return resident_bytes() / 2**20
 
     def load_and_run(times):
         for i in range(times):

@@ -20,12 +20,12 @@ import yaml
 from sensor_msgs.msg import CompressedImage, Image
 
 from reliability.bad_frames import jpeg_declaring
-from reliability.graph import Graph, Stamp, picture, stamp_of_header
+from reliability.graph import Graph, picture
 from reliability.harness import (
     FRONT,
     SMALL,
     Bench,
-    Seen,
+    Published,
     active_node,
     node_command,
     start_launch,
@@ -34,8 +34,10 @@ from reliability.harness import (
 )
 from reliability.report import Check, Row
 from reliability.sender import Stream, encoded, sent_by, start_sender
+from squeeze_segnet_ros.memory import peak_resident_bytes
+from squeeze_segnet_ros.stamps import nanoseconds
 from squeeze_segnet_ros.topics import COMPRESSED_SUFFIX, output_base
-from support.processes import Running, TooLate, descendants, peak_resident
+from support.processes import Running, TooLate, descendants
 
 BACK_S = 10.0
 """Within so many seconds after the node was killed there are labelled frames again."""
@@ -58,7 +60,7 @@ class Frames:
 
     def __init__(self, bench: Bench, encoding: str = "rgb8") -> None:
         self.bench = bench
-        self.seen = Seen(bench.graph)
+        self.seen = Published(bench.graph)
         compressed = encoding != "rgb8"
         topic = FRONT + COMPRESSED_SUFFIX if compressed else FRONT
         self._camera = bench.graph.camera(topic, kind=CompressedImage if compressed else Image)
@@ -66,13 +68,13 @@ class Frames:
         self._sent = 0
         until_labelled(bench, self.send, self.seen.labels)
 
-    def send(self, message: Any = None) -> Stamp:
+    def send(self, message: Any = None) -> int:
         """Publish a picture, or a message of your own; the stamp that it got."""
         message = message or self._messages[self._sent % len(self._messages)]
         message.header = self._camera.header()
         self._camera.publisher.publish(message)
         self._sent += 1
-        return stamp_of_header(message.header)
+        return nanoseconds(message.header.stamp)
 
     def label(self, count: int) -> list[float]:
         """Send so many frames, each after the label of the last; how long each took, in seconds."""
@@ -192,13 +194,13 @@ def _replaced_weights(bench: Bench, frames: Frames, own: Path, folder: Path) -> 
 
 def _hostile_weights(bench: Bench, frames: Frames, folder: Path) -> Rows:
     files = hostile_weights()
-    before, taken = peak_resident(bench.node.pid), []
+    before, taken = peak_resident_bytes(bench.node.pid), []
     for name, content in files.items():
         path = folder / "hostile.safetensors"
         path.write_bytes(content)
         if not bench.graph.set(weights=str(path)):
             taken.append(name)
-    growth = (peak_resident(bench.node.pid) - before) / 1e6
+    growth = (peak_resident_bytes(bench.node.pid) - before) / 1e6
     frames.label(5)
     yield Row(
         f"weights are set to {len(files)} safetensors files with lying headers ({', '.join(files)})",
@@ -216,12 +218,12 @@ def _bombs(bench: Bench, frames: Frames) -> Rows:
     for kind, data in (("PNG", png_bomb()), ("JPEG", jpeg)):
         message = CompressedImage(format=kind.lower())
         message.data.frombytes(data)
-        before = peak_resident(bench.node.pid)
+        before = peak_resident_bytes(bench.node.pid)
         frames.send(message)
         words = f"{kind} declares {_BOMB}x{_BOMB}"
         bench.node.wait_for_line(words)
         frames.label(1)
-        growth = (peak_resident(bench.node.pid) - before) / 1e6
+        growth = (peak_resident_bytes(bench.node.pid) - before) / 1e6
         yield Row(
             f"a {kind} of {len(data) / 1e3:.0f} kB that declares {_BOMB}x{_BOMB} pixels",
             f"refused with the reason before it is decoded: peak memory grows by less than {PEAK_MB:g} MB",
@@ -316,9 +318,11 @@ def _reach_loading(bench: Bench) -> None:
 
 def _reach_pass(bench: Bench) -> None:
     bench.wait_until_active()
-    seen = Seen(bench.graph)
+    seen = Published(bench.graph)
     camera = bench.graph.camera(FRONT)
-    until_labelled(bench, lambda: stamp_of_header(camera.send(picture(len(seen.stats), *_SIZE))), seen.labels)
+    until_labelled(
+        bench, lambda: nanoseconds(camera.send(picture(len(seen.stats), *_SIZE)).stamp), seen.labels
+    )
     for seed in range(3):
         camera.send(picture(seed, *_SIZE))
     bench.graph.wait_for(lambda: bench.graph.counts(FRONT)["waiting"], "a frame that is being worked on")

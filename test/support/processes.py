@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import resource
 import signal
 import subprocess
 import threading
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 from squeeze_segnet_ros.errors import SegmentationError
+from squeeze_segnet_ros.memory import resident_bytes
 
 PATIENCE = 90.0
 """Seconds; an order of magnitude more than anything that is waited for takes."""
@@ -229,22 +229,9 @@ def usage(pid: int) -> Usage:
     folder = Path("/proc", str(pid))
     try:
         return Usage(
-            int((folder / "statm").read_text().split()[1]) * resource.getpagesize(),
+            resident_bytes(pid),
             len(list((folder / "task").iterdir())),
             len(list((folder / "fd").iterdir())),
         )
     except OSError:
         raise TooLate(f"process {pid} has ended") from None
-
-
-def peak_resident(pid: int) -> int:
-    """Return the most bytes that a process ever had in RAM.
-
-    Raises:
-        TooLate: it has ended.
-    """
-    try:
-        lines = Path("/proc", str(pid), "status").read_text().splitlines()
-    except OSError:
-        raise TooLate(f"process {pid} has ended") from None
-    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM:")) * 1024
