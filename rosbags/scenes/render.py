@@ -17,6 +17,7 @@ from squeeze_segnet_ros.bags.writer import BagWriter
 from squeeze_segnet_ros.classes import CAMVID
 from squeeze_segnet_ros.data.to_bag import START_NS
 from squeeze_segnet_ros.errors import BagError, ConfigError
+from squeeze_segnet_ros.images.sizes import parse_size
 
 _SKY = CAMVID.names.index("sky")
 _ADAPTATION = 0.12
@@ -153,9 +154,7 @@ def _write(path: Path, image: np.ndarray) -> None:
 
 def _size(text: str) -> tuple[int, int]:
     try:
-        width, height = (int(part) for part in text.lower().split("x"))
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"'{text}' is not a size like 480x360") from None
-    if width < 32 or height < 32:
-        raise argparse.ArgumentTypeError(f"'{text}' is too small: at least 32x32")
+        height, width = parse_size(text, 32, "it")
+    except ConfigError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
     return width, height

@@ -25,8 +25,10 @@ def run(args: argparse.Namespace) -> int:
     import torch
 
     from squeeze_segnet_ros.engine.export import exported, labels_network, write_onnx
+    from squeeze_segnet_ros.engine.segmenter import MIN_SIZE
+    from squeeze_segnet_ros.images.sizes import parse_size
 
-    size = _parse_size(args.size)
+    size = parse_size(args.size, MIN_SIZE)
     if args.batch < 1:
         raise ConfigError(f"--batch is {args.batch}: give at least 1")
     default = Path("build/export") / f"{args.model}_{size[1]}x{size[0]}{_SUFFIXES[args.format]}"
@@ -39,13 +41,3 @@ def run(args: argparse.Namespace) -> int:
         torch.export.save(exported(network, size, args.batch), path)
     print(f"written to {path}: image uint8 ({args.batch}, {size[0]}, {size[1]}, 3) RGB -> labels uint8")
     return 0
-
-
-def _parse_size(text: str) -> tuple[int, int]:
-    """Turn ``480x360`` into (360, 480)."""
-    from squeeze_segnet_ros.engine.segmenter import MIN_SIZE
-
-    width, _, height = text.partition("x")
-    if not (width.isdecimal() and height.isdecimal() and min(int(width), int(height)) >= MIN_SIZE):
-        raise ConfigError(f"--size is '{text}': give width x height of at least {MIN_SIZE} pixels each")
-    return int(height), int(width)

@@ -35,6 +35,7 @@ from squeeze_segnet_ros.engine.device import PRECISIONS, choose_device, choose_p
 from squeeze_segnet_ros.engine.fold import fold_batch_norm
 from squeeze_segnet_ros.engine.segmenter import MIN_SIZE
 from squeeze_segnet_ros.errors import ConfigError, UnknownModelError, WeightsError
+from squeeze_segnet_ros.images.sizes import parse_size
 from squeeze_segnet_ros.memory import peak_resident_bytes, release_freed_memory, resident_bytes
 from squeeze_segnet_ros.models import weights
 
@@ -102,7 +103,7 @@ def compare_engines(args: argparse.Namespace) -> None:
 def compare_networks(args: argparse.Namespace) -> None:
     """Measure the networks as the command's arguments say, and write their files."""
     names = _chosen(args.models)
-    size = _parse_size(args.size)
+    size = parse_size(args.size, MIN_SIZE)
     if args.rounds < 2:
         raise ConfigError(f"--rounds is {args.rounds}: a spread takes at least 2")
     device = choose_device(args.device)
@@ -135,27 +136,14 @@ def _chosen(arguments: Sequence[str]) -> tuple[str, ...]:
     return models.names() if "all" in chosen else tuple(dict.fromkeys(chosen))
 
 
-def _parse_size(text: str) -> tuple[int, int]:
-    """Turn ``480x360`` into (360, 480)."""
-    numbers = text.split("x")
-    if len(numbers) != 2 or not all(map(str.isdecimal, numbers)) or min(map(int, numbers)) < MIN_SIZE:
-        raise ConfigError(
-            f"--size is '{text}': give width x height of at least {MIN_SIZE} pixels each, such as 480x360"
-        )
-    return int(numbers[1]), int(numbers[0])
-
-
 def _parse_case(text: str) -> tuple[int, int, int]:
     """Turn ``480x360x4`` into (360, 480, 4)."""
-    numbers = text.split("x")
-    if len(numbers) != 3 or not all(map(str.isdecimal, numbers)):
-        raise ConfigError(f"--engine-cases has '{text}': give width x height x batch, such as 480x360x4")
-    width, height, batch = map(int, numbers)
-    if min(width, height) < MIN_SIZE or batch < 1:
+    size, _, batch = text.rpartition("x")
+    if "x" not in size or not batch.isdecimal() or int(batch) < 1:
         raise ConfigError(
-            f"--engine-cases has '{text}': width and height are at least {MIN_SIZE}, the batch at least 1"
+            f"--engine-cases has '{text}': give width x height x batch (1 or more), such as 480x360x4"
         )
-    return height, width, batch
+    return *parse_size(size, MIN_SIZE, f"the image of --engine-cases {text}"), int(batch)
 
 
 def compare(

@@ -100,8 +100,8 @@ def test_a_case_gives_every_engine_the_same_images(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--engine-cases", "480x360x1", "480x360x0"], "'480x360x0': width and height are at least 32"),
-        (["--engine-cases", "7x64x1"], "'7x64x1'"),
+        (["--engine-cases", "480x360x1", "480x360x0"], "'480x360x0': give width x height x batch"),
+        (["--engine-cases", "7x64x1"], "--engine-cases 7x64x1 is '7x64': give width x height of at least 32"),
         (["--engine-cases", "480x360"], "'480x360': give width x height x batch"),
         (["--data", "nowhere"], "nowhere"),
         (["--without", *peers.ENGINES], "leaves no engine"),
