@@ -17,13 +17,14 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from squeeze_segnet_ros import models
     from squeeze_segnet_ros.engine import Request, Segmentation, Segmenter, load
+    from squeeze_segnet_ros.view.figures import show
 
     __version__: str
 
 # The generated messages lie in the workspace's copy of this package, wherever this copy lies.
 __path__ = extend_path(__path__, __name__)
 
-__all__ = ["Request", "Segmentation", "Segmenter", "__version__", "load", "models"]
+__all__ = ["Request", "Segmentation", "Segmenter", "__version__", "load", "models", "show"]
 
 
 def __getattr__(name: str) -> Any:
@@ -32,6 +33,8 @@ def __getattr__(name: str) -> Any:
     # PyTorch takes seconds to import; tools that need only labels or bags should not wait for it.
     if name == "models":
         return importlib.import_module("squeeze_segnet_ros.models")
+    if name == "show":
+        return importlib.import_module("squeeze_segnet_ros.view.figures").show
     if name in __all__:
         return getattr(importlib.import_module("squeeze_segnet_ros.engine"), name)
     raise AttributeError(f"module '{__name__}' has no attribute '{name}'")

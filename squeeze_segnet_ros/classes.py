@@ -5,6 +5,8 @@ The lists themselves are the files of ``config/classes``.
 
 from __future__ import annotations
 
+import html
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -34,6 +36,37 @@ class LabelClass(NamedTuple):
     rgb: tuple[int, int, int]
 
 
+class Classes(tuple[LabelClass, ...]):
+    """Classes in the order of their ids; printed as a table, in notebooks with their colors."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        """Return a line for each class."""
+        width = max((len(label.name) for label in self), default=0)
+        return "\n".join(f"{label.id:>3}  {label.name:<{width}}  {_hex(label.rgb)}" for label in self)
+
+    def _repr_html_(self) -> str:
+        rows = (
+            f'<tr><td>{label.id}</td><td style="background:{_hex(label.rgb)}">&emsp;</td>'
+            f"<td>{html.escape(label.name)}</td><td>{label.rgb}</td></tr>"
+            for label in self
+        )
+        return f"<table><tr><th>id</th><th></th><th>name</th><th>rgb</th></tr>{''.join(rows)}</table>"
+
+
+def _hex(rgb: Sequence[int]) -> str:
+    return "#{:02x}{:02x}{:02x}".format(*rgb)
+
+
+def palette_of(classes: Iterable[LabelClass]) -> np.ndarray:
+    """Return the color of every possible label value, uint8 (256, 3) RGB; those without a class are black."""
+    palette = np.zeros((UNLABELLED + 1, 3), np.uint8)
+    for label in classes:
+        palette[label.id] = label.rgb
+    return palette
+
+
 @dataclass(frozen=True)
 class LabelSet:
     """An ordered set of at most 255 classes of different names whose ids run from 0 without gaps.
@@ -55,6 +88,7 @@ class LabelSet:
         twice = sorted({name for name in self.names if self.names.count(name) > 1})
         if twice:
             raise ValueError(f"there are two classes of the name '{twice[0]}'")
+        object.__setattr__(self, "classes", Classes(self.classes))
 
     def __len__(self) -> int:
         return len(self.classes)
@@ -67,10 +101,7 @@ class LabelSet:
     @property
     def palette(self) -> np.ndarray:
         """Color of every possible label value: uint8 (256, 3) RGB; values without a class are black."""
-        palette = np.zeros((256, 3), np.uint8)
-        for label in self.classes:
-            palette[label.id] = label.rgb
-        return palette
+        return palette_of(self.classes)
 
 
 def label_set(name: str | Path) -> LabelSet:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from squeeze_segnet_ros import classes
-from squeeze_segnet_ros.classes import UNLABELLED, LabelSet, label_set
+from squeeze_segnet_ros.classes import UNLABELLED, LabelClass, LabelSet, label_set
 from squeeze_segnet_ros.errors import ConfigError
 
 SIZES = {
@@ -111,3 +111,13 @@ def test_an_unknown_name_lists_what_there_is():
 def test_two_classes_of_one_name_are_refused():
     with pytest.raises(ValueError, match="two classes of the name 'sky'"):
         LabelSet("a", tuple(label_set("camvid").classes[0]._replace(id=i) for i in range(2)))
+
+
+def test_classes_are_printed_as_a_table_and_stay_a_sequence():
+    given = (LabelClass(0, "sky", (1, 2, 255)), LabelClass(1, "a <b>", (0, 0, 0)))
+    made = LabelSet("ours", given).classes
+    assert made == given
+    assert str(made) == "  0  sky    #0102ff\n  1  a <b>  #000000"
+    assert (made[1].name, len(made), tuple(made)) == ("a <b>", 2, made)
+    assert "<td>a &lt;b&gt;</td>" in made._repr_html_()
+    assert made._repr_html_().count("<tr>") == 3

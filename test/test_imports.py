@@ -148,5 +148,5 @@ def test_the_package_itself_is_light():
 
 def test_tab_completion_shows_what_there_is_for_users():
     names = [name for name in dir(squeeze_segnet_ros) if not name.startswith("_")]
-    assert names == ["Request", "Segmentation", "Segmenter", "load", "models"]
+    assert names == ["Request", "Segmentation", "Segmenter", "load", "models", "show"]
     assert "__version__" in dir(squeeze_segnet_ros)

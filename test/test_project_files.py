@@ -49,7 +49,14 @@ def test_the_minimum_that_is_tried_is_the_one_that_is_claimed():
     tomllib = pytest.importorskip("tomllib", reason="Python 3.11 has it")
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     extras = project["optional-dependencies"]
-    claimed = [*project["dependencies"], *extras["train"], *extras["bags"], *extras["films"], *extras["dev"]]
+    claimed = [
+        *project["dependencies"],
+        *extras["plot"],
+        *extras["train"],
+        *extras["bags"],
+        *extras["films"],
+        *extras["dev"],
+    ]
     least = dict(re.findall(r"^([\w-]+)>=([\d.]+)", "\n".join(claimed), re.MULTILINE))
     tried = dict(re.findall(r"^([\w-]+)==([\d.]+)", (ROOT / ".github/minimum.txt").read_text(), re.MULTILINE))
     assert tried.keys() == least.keys() - {

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
-from squeeze_segnet_ros.classes import UNLABELLED
+from squeeze_segnet_ros.classes import UNLABELLED, LabelClass
 from squeeze_segnet_ros.errors import ConfigError
 
 
@@ -67,9 +68,26 @@ class Segmentation:
         confidence: uint8 (H, W), the probability of the chosen class times 255; None when not asked for.
         overlay: uint8 (H, W, 3) RGB, the image with the class colors blended in; None when not asked for.
         seconds: wall time of the stages of the pass that this image was in, by name.
+        classes: what the ids are, in their order.
     """
 
     labels: np.ndarray
     confidence: np.ndarray | None = None
     overlay: np.ndarray | None = None
     seconds: dict[str, float] = field(default_factory=dict)
+    classes: Sequence[LabelClass] = ()
+
+    def plot(self, image: Any = None) -> Any:
+        """Draw the labels with a legend, beside the image if it is given, as :func:`squeeze_segnet_ros.show`.
+
+        Returns:
+            Matplotlib's axes of the labels.
+
+        Raises:
+            ConfigError: matplotlib is not installed.
+            InvalidImageError: image and labels differ in size.
+        """
+        # Figures are made of results, so they lie above the engine; the package's front door leads there.
+        import squeeze_segnet_ros
+
+        return squeeze_segnet_ros.show(image, self)

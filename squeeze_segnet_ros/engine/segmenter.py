@@ -111,7 +111,7 @@ class Segmenter:
 
     @property
     def classes(self) -> tuple[LabelClass, ...]:
-        """The classes in the order of their ids."""
+        """The classes in the order of their ids, each (id, name, rgb); printed as a table."""
         return self.label_set.classes
 
     @property
@@ -250,7 +250,7 @@ class Segmenter:
         results, seconds = self.backend.run(compute, inputs, key)
         each_kind = ([None] * count if kind is None else list(kind.numpy()) for kind in results)
         return [
-            Segmentation(labels, confidence, overlay, seconds)
+            Segmentation(labels, confidence, overlay, seconds, self.classes)
             for labels, confidence, overlay in zip(*each_kind, strict=True)
         ]
 

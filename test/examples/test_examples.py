@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -16,6 +18,7 @@ from support.processes import Running
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
+NOTEBOOKS = sorted((ROOT / "examples").glob("*.ipynb"))
 
 
 def run(name: str, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
@@ -63,6 +66,24 @@ def test_labels_a_film(tmp_path: Path) -> None:
     done = run("film.py", film)
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("5 frames, ")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda notebook: notebook.name)
+def test_a_notebook_runs_and_is_stored_without_what_came_of_it(
+    notebook: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pyplot = pytest.importorskip("matplotlib.pyplot", reason="needs matplotlib")
+    pyplot.switch_backend("agg")
+    monkeypatch.chdir(notebook.parent)
+    cells = [cell for cell in json.loads(notebook.read_text())["cells"] if cell["cell_type"] == "code"]
+    assert not any(cell["outputs"] or cell["execution_count"] for cell in cells)
+    names: dict[str, Any] = {}
+    for cell in cells:
+        exec("".join(cell["source"]), names)
+    assert names["result"].labels.shape == names["image"].shape[:2] == (360, 480)
+    assert len(pyplot.get_fignums()) == 2
+    pyplot.close("all")
 
 
 @pytest.mark.graph
