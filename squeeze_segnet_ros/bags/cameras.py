@@ -8,6 +8,7 @@ from typing import NamedTuple
 from squeeze_segnet_ros.bags.messages import COMPRESSED_IMAGE, IMAGE, IMAGE_TYPES, image_message
 from squeeze_segnet_ros.bags.reader import BagReader, printable
 from squeeze_segnet_ros.errors import BagError, InvalidImageError
+from squeeze_segnet_ros.images.decoding import source_encoding
 from squeeze_segnet_ros.images.encodings import NO_CAMERA
 from squeeze_segnet_ros.topics import COMPRESSED_SUFFIX, is_output
 
@@ -67,6 +68,5 @@ def _depth_encoding(bag: BagReader, topic: str) -> str:
         image = image_message(message.data, message.type)
     except (BagError, InvalidImageError):  # told where it is read
         return ""
-    # image_transport writes the source's encoding first.
-    encoding = image.format.partition(";")[0].strip() if message.type == COMPRESSED_IMAGE else image.encoding
+    encoding = source_encoding(image) if message.type == COMPRESSED_IMAGE else image.encoding
     return encoding if encoding in NO_CAMERA else ""

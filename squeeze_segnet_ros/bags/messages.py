@@ -12,8 +12,8 @@ from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 from rosbags.typesys.store import Typestore
 
 from squeeze_segnet_ros.errors import InvalidImageError, one_line
-from squeeze_segnet_ros.images.decoding import decode_unchanged, pixels_of
-from squeeze_segnet_ros.images.encodings import raw_values, to_rgb
+from squeeze_segnet_ros.images.decoding import decode_unchanged, pixels_of, source_encoding
+from squeeze_segnet_ros.images.encodings import DEEP, MOSAICS, NO_CAMERA, raw_values, to_rgb
 from squeeze_segnet_ros.images.sample_bits import SampleBits
 from squeeze_segnet_ros.shipped import shipped
 from squeeze_segnet_ros.topics import LABEL_INFO, STATS
@@ -111,6 +111,8 @@ def decode_image(data: bytes, message_type: str) -> np.ndarray:
         InvalidImageError: the bytes are no such image.
     """
     message = image_message(data, message_type)
+    if message_type == COMPRESSED_IMAGE and source_encoding(message) in MOSAICS:
+        return to_rgb(pixels_of(message))
     if message_type == COMPRESSED_IMAGE:
         values = decode_unchanged(message.data)
         return SampleBits().to_8_bits(values) if values.ndim == 3 and values.dtype == np.uint16 else values
@@ -159,10 +161,16 @@ def compressed_message(image: np.ndarray, header: Any, format: str, quality: int
 def decompress(data: bytes) -> bytes:
     """Return a serialized sensor_msgs/CompressedImage as a serialized sensor_msgs/Image with the same header.
 
-    Color becomes rgb8 or rgb16, one channel mono8 or mono16.
+    Color becomes rgb8 or rgb16, one channel what it was before it was compressed, or mono8 or mono16.
 
     Raises:
         InvalidImageError: it cannot be decoded.
     """
     message = image_message(data, COMPRESSED_IMAGE)
-    return serialize(raw_message(decode_unchanged(message.data), message.header))
+    image = raw_message(decode_unchanged(message.data), message.header)
+    source = source_encoding(message)
+    if image.encoding == ("mono16" if source in DEEP or source == "16UC1" else "mono8") and (
+        source in (*MOSAICS, *NO_CAMERA) and "mono" not in message.format
+    ):
+        image.encoding = source
+    return serialize(image)

@@ -14,7 +14,17 @@ import numpy as np
 
 from squeeze_segnet_ros.errors import InvalidImageError, one_line
 from squeeze_segnet_ros.images import MAX_PIXELS, overheard
-from squeeze_segnet_ros.images.encodings import ENCODINGS, Pixels, check_size, raw_pixels, refusal
+from squeeze_segnet_ros.images.encodings import (
+    ENCODINGS,
+    MOSAICS,
+    NO_CAMERA,
+    Pixels,
+    check_size,
+    demosaiced,
+    not_a_camera,
+    raw_pixels,
+    refusal,
+)
 from squeeze_segnet_ros.images.sample_bits import SampleBits
 
 _PNG_START = b"\x89PNG\r\n\x1a\n"
@@ -41,11 +51,34 @@ def pixels_of(message: Any, max_pixels: int = MAX_PIXELS, bits: SampleBits | Non
         InvalidImageError: the message contradicts itself or cannot be decoded; says what would be right.
     """
     if not hasattr(message, "encoding"):
+        source = source_encoding(message)
+        if source in NO_CAMERA:
+            raise InvalidImageError(f"picture of the format {message.format[:64]!r}: {not_a_camera(source)}")
+        if source in MOSAICS and "mono" not in message.format:
+            return _mosaic(message, source, max_pixels, bits)
         return decode(np.frombuffer(message.data, np.uint8), max_pixels, bits)
     if message.encoding not in ENCODINGS:
         check_size("the image is", message.width, message.height, max_pixels)
         raise InvalidImageError(refusal(message))
     return raw_pixels(message, max_pixels, bits)
+
+
+def source_encoding(message: Any) -> str:
+    """Return the encoding that a CompressedImage was made of, where image_transport made it."""
+    return str(message.format.partition(";")[0].strip())
+
+
+def _mosaic(message: Any, encoding: str, max_pixels: int, bits: SampleBits | None) -> Pixels:
+    """Return the colors of a sensor's mosaic that image_transport compressed without a loss, as it was."""
+    values, damage = _decode(bytes(message.data), cv2.IMREAD_UNCHANGED | _AS_STORED, max_pixels)
+    if values.ndim == 3:  # whoever compressed it had seen to the colors
+        return decode(bytes(message.data), max_pixels, bits)
+    values = demosaiced(values, encoding)
+    if values.dtype == np.uint8:
+        return Pixels(values, "rgb8", damage)
+    bits = SampleBits() if bits is None else bits
+    values = bits.to_8_bits(values)
+    return Pixels(values, "rgb8", damage, f"the picture's 16 bits have values of {bits}: scaled to 8")
 
 
 def decode(data: np.ndarray | bytes, max_pixels: int = MAX_PIXELS, bits: SampleBits | None = None) -> Pixels:

@@ -60,6 +60,8 @@ _TABLE = {
     "8UC1": _Encoding(1, 8, "mono8"),
     "8UC3": _Encoding(3, 8, "bgr8"),
     "8UC4": _Encoding(4, 8, "bgra8"),
+    "16UC3": _Encoding(3, 16, "bgr8"),
+    "16UC4": _Encoding(4, 16, "bgra8"),
     **{f"{name[:-1]}16": _Encoding(channels, 16, name) for name, channels in CHANNELS.items()},
     **{
         f"bayer_{pattern.lower()}{bits}": _Encoding(
@@ -78,9 +80,13 @@ _TABLE = {
 }
 ENCODINGS = tuple(_TABLE)
 """Every encoding of a raw image that is converted here."""
+DEEP = frozenset(name for name, encoding in _TABLE.items() if encoding.bits == 16)
+"""Those of 16 bits, whose white is learned from frame to frame."""
+MOSAICS = frozenset(name for name in _TABLE if name.startswith("bayer_"))
+"""Those in which each pixel has one of the colors."""
 NO_CAMERA = {"16UC1": "a depth image", "32FC1": "a depth image"}
 """Encodings of images that show no scene's colors, and what such an image is."""
-_AMBIGUOUS = {"8UC1", "8UC3", "8UC4"}
+_AMBIGUOUS = {"8UC1", "8UC3", "8UC4", "16UC3", "16UC4"}
 
 
 def raw_pixels(message: Any, max_pixels: int = MAX_PIXELS, bits: SampleBits | None = None) -> Pixels:
@@ -97,16 +103,33 @@ def raw_pixels(message: Any, max_pixels: int = MAX_PIXELS, bits: SampleBits | No
     name = message.encoding
     encoding = _TABLE[name]
     values = raw_values(message, max_pixels)
-    note = ""
+    notes = []
     if encoding.to_rgb is not None:
         values = _as_rgb(message, encoding, values)
+    if name in _AMBIGUOUS:
+        notes.append(f"does not name its colors: taken as {encoding.pixels}, as OpenCV has them")
     if encoding.bits == 16:
         bits = SampleBits() if bits is None else bits
         values = bits.to_8_bits(values)
-        note = f"{name} has values of {bits}: scaled to 8"
-    elif name in _AMBIGUOUS:
-        note = f"{name} does not name its colors: taken as {encoding.pixels}, as OpenCV has them"
-    return Pixels(values, encoding.pixels, note=note)
+        notes.append(f"has values of {bits}: scaled to 8")
+    return Pixels(values, encoding.pixels, note=f"{name} {'; it '.join(notes)}" if notes else "")
+
+
+def demosaiced(values: np.ndarray, name: str) -> np.ndarray:
+    """Return the colors, (H, W, 3) RGB, of uint8 or uint16 (H, W) with an encoding of ``MOSAICS``.
+
+    Raises:
+        InvalidImageError: OpenCV cannot tell the colors of so few pixels.
+    """
+    encoding = _TABLE[name]
+    assert encoding.to_rgb is not None
+    try:
+        return np.asarray(cv2.cvtColor(values, encoding.to_rgb))
+    except cv2.error as error:
+        raise InvalidImageError(
+            f"{values.shape[1]}x{values.shape[0]} {name} picture cannot be converted: "
+            f"{' '.join(str(error).split())}"
+        ) from None
 
 
 def raw_values(message: Any, max_pixels: int = MAX_PIXELS) -> np.ndarray:
@@ -169,10 +192,14 @@ def check_size(what: str, width: int, height: int, max_pixels: int) -> None:
 
 def refusal(message: Any) -> str:
     """Return why an image with another encoding than ``ENCODINGS`` is not taken."""
-    kind = NO_CAMERA.get(message.encoding)
-    if kind:
-        return f"{described(message)}: that is {kind}, not a camera's"
+    if message.encoding in NO_CAMERA:
+        return f"{described(message)}: {not_a_camera(message.encoding)}"
     return f"{described(message)}: expected one of {', '.join(ENCODINGS)}"
+
+
+def not_a_camera(encoding: str) -> str:
+    """Return why an image with an encoding of ``NO_CAMERA`` is not taken."""
+    return f"that is {NO_CAMERA[encoding]}, not a camera's"
 
 
 def described(message: Any) -> str:

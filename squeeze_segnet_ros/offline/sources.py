@@ -12,7 +12,7 @@ from squeeze_segnet_ros.bags.messages import CAMERA_INFO, COMPRESSED_IMAGE, imag
 from squeeze_segnet_ros.bags.reader import BagReader, Message, bags_in, is_bag, printable
 from squeeze_segnet_ros.errors import BagError, ConfigError, InvalidImageError
 from squeeze_segnet_ros.images.decoding import pixels_of, read_image
-from squeeze_segnet_ros.images.encodings import Pixels
+from squeeze_segnet_ros.images.encodings import DEEP, Pixels
 from squeeze_segnet_ros.images.sample_bits import SampleBits
 from squeeze_segnet_ros.offline import films
 from squeeze_segnet_ros.offline.pipeline import Frame
@@ -159,7 +159,7 @@ def _has_16_bits(message: Any, kind: str) -> bool:
     if kind == COMPRESSED_IMAGE:
         start = bytes(message.data[: _PNG_BITS + 1])
         return start[1:4] == b"PNG" and start[_PNG_BITS:] == b"\x10"
-    return str(message.encoding).endswith("16")
+    return message.encoding in DEEP
 
 
 def _pass(pixels: Pixels) -> Pixels:

@@ -108,7 +108,7 @@ def recorded(rgb: np.ndarray, encoding: str, padding: int) -> Any:
     return message(as_rows(np.stack(order, -1)), encoding, height, width, padding)
 
 
-COLORS = [name for name in ENCODINGS if not name.startswith(("mono", "8UC"))]
+COLORS = [name for name in ENCODINGS if not name.startswith(("mono", "8UC", "16UC"))]
 
 
 @pytest.mark.parametrize("padding", [0, 6, 13])
@@ -127,19 +127,34 @@ def test_colors_come_out_as_they_went_in(encoding: str, size: tuple[int, int], p
     assert rgb.shape == sent.shape
 
 
-@pytest.mark.parametrize(("encoding", "same"), [("8UC1", "mono8"), ("8UC3", "bgr8"), ("8UC4", "bgra8")])
+OPENCV_NAMES = [
+    ("8UC1", "mono8"),
+    ("8UC3", "bgr8"),
+    ("8UC4", "bgra8"),
+    ("16UC3", "bgr16"),
+    ("16UC4", "bgra16"),
+]
+
+
+@pytest.mark.parametrize(("encoding", "same"), OPENCV_NAMES)
 def test_opencv_names_are_opencv_colors_and_said_to_be_ambiguous(encoding: str, same: str) -> None:
-    values = np.random.default_rng(0).integers(0, 256, (48, 64, CHANNELS[same]), np.uint8)
+    kind = np.uint16 if same.endswith("16") else np.uint8
+    as_bytes = same.replace("16", "8")
+    values = np.random.default_rng(0).integers(0, 256, (48, 64, CHANNELS[as_bytes]), kind)
     pixels = pixels_of(message(as_rows(values), encoding, 48, 64))
-    assert pixels.encoding == same
-    np.testing.assert_array_equal(pixels.array.reshape(values.shape), values)
-    assert f"{encoding} does not name its colors: taken as {same}" in pixels.note
-    assert not pixels_of(message(as_rows(values), same, 48, 64)).note
+    expected = pixels_of(message(as_rows(values), same, 48, 64))
+    assert pixels.encoding == expected.encoding == as_bytes
+    np.testing.assert_array_equal(pixels.array, expected.array)
+    words = f"does not name its colors: taken as {as_bytes}"
+    assert f"{encoding} {words}" in pixels.note
+    assert words not in expected.note
 
 
 @pytest.mark.parametrize("big", [0, 1])
 @pytest.mark.parametrize("bits", [10, 12, 14, 16])
-@pytest.mark.parametrize("encoding", ["mono16", "rgb16", "bgr16", "rgba16", "bgra16", "bayer_rggb16"])
+@pytest.mark.parametrize(
+    "encoding", ["mono16", "rgb16", "bgr16", "rgba16", "bgra16", "bayer_rggb16", "16UC3"]
+)
 def test_sixteen_bits_are_scaled_by_those_in_use(encoding: str, bits: int, big: int) -> None:
     channels = {"mono16": 1, "bayer_rggb16": 1, "rgba16": 4, "bgra16": 4}.get(encoding, 3)
     values = np.full((48, 64, channels), 1 << bits - 1, np.uint16)
@@ -147,7 +162,7 @@ def test_sixteen_bits_are_scaled_by_those_in_use(encoding: str, bits: int, big: 
     pixels = pixels_of(message(as_rows(values.astype(">u2" if big else "<u2")), encoding, 48, 64, 6, big))
     assert pixels.array.dtype == np.uint8
     assert (pixels.array[4:, 4:] == 128).all()
-    assert f"{encoding} has values of {bits} bits" in pixels.note
+    assert encoding in pixels.note and f"has values of {bits} bits: scaled to 8" in pixels.note
 
 
 def test_the_bits_in_use_are_learned_from_the_stream_and_never_unlearned() -> None:
@@ -161,6 +176,48 @@ def test_the_bits_in_use_are_learned_from_the_stream_and_never_unlearned() -> No
         )
 
     assert [shown(v) for v in (512, 2048, 512, 4095, 0)] == [128, 128, 32, 255, 0]
+
+
+def compressed(values: np.ndarray, format: str, suffix: str = ".png") -> Any:
+    """Return what image_transport makes of the values of an image."""
+    data = cv2.imencode(suffix, values)[1].reshape(-1)
+    return messages.make(
+        messages.COMPRESSED_IMAGE, header=messages.make_header(0, "cam"), format=format, data=data
+    )
+
+
+@pytest.mark.parametrize("encoding", [name for name in ENCODINGS if name.startswith("bayer")])
+def test_a_mosaic_that_was_compressed_as_it_was_has_its_colors(encoding: str) -> None:
+    values = mosaic(smooth(48, 64), encoding[6:10])
+    values = values.astype(np.uint16) * 257 if encoding.endswith("16") else values
+    sent = compressed(values, f"{encoding}; png compressed ")
+    expected = to_rgb(pixels_of(message(as_rows(values), encoding, 48, 64)))
+    np.testing.assert_array_equal(to_rgb(pixels_of(sent)), expected)
+    recorded = messages.serialize(sent)
+    np.testing.assert_array_equal(messages.decode_image(recorded, messages.COMPRESSED_IMAGE), expected)
+    # The player's --decompress gives what there was before.
+    raw = messages.image_message(messages.decompress(recorded), messages.IMAGE)
+    assert raw.encoding == encoding
+    np.testing.assert_array_equal(raw.data, as_rows(values).reshape(-1))
+
+
+@pytest.mark.parametrize("format", ["bayer_rggb8; jpeg compressed mono8", "mono8; png compressed ", "png"])
+def test_gray_that_is_no_mosaic_stays_gray(format: str) -> None:
+    gray = smooth(48, 64)[..., 0]
+    np.testing.assert_array_equal(to_rgb(pixels_of(compressed(gray, format)))[..., 1], gray)
+
+
+def test_a_mosaic_that_somebody_has_seen_to_is_taken_as_it_is() -> None:
+    color = smooth(48, 64)
+    sent = compressed(color[..., ::-1], "bayer_rggb8; png compressed bgr8")
+    np.testing.assert_array_equal(to_rgb(pixels_of(sent)), color)
+
+
+@pytest.mark.parametrize("format", ["16UC1; png compressed ", "16UC1; compressedDepth png"])
+def test_compressed_depth_is_no_camera(format: str) -> None:
+    sent = compressed(np.full((48, 64), 1500, np.uint16), format)
+    with pytest.raises(InvalidImageError, match=f"'{format}': that is a depth image, not a camera's"):
+        pixels_of(sent)
 
 
 @pytest.mark.parametrize("encoding", ["16UC1", "32FC1"])
