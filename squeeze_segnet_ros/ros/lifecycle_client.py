@@ -10,7 +10,6 @@ active has nothing to drain. Both say what they wait for, and give up.
 from __future__ import annotations
 
 import argparse
-import os
 import signal
 import sys
 import time
@@ -25,6 +24,7 @@ from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
 
 from squeeze_segnet_ros.errors import one_line
+from squeeze_segnet_ros.ros.shared_memory import exit_at_once
 from squeeze_segnet_ros.topics import OUTPUTS
 
 APPEAR_SECONDS = 60.0
@@ -131,8 +131,8 @@ def _ask(asking: Node, client: Client, request: Any, seconds: float) -> Any:
 def main(arguments: list[str] | None = None) -> int:
     """Run a command; the exit code is 1 when the node does not do as asked, 2 when it cannot be asked."""
     for number in (signal.SIGINT, signal.SIGTERM):
-        # Nothing here has to be put away, and a launch that ends does not wait.
-        signal.signal(number, lambda *_: os._exit(0))
+        # Nothing else here has to be put away, and a launch that ends does not wait.
+        signal.signal(number, lambda *_: exit_at_once())
     parser = argparse.ArgumentParser(prog="lifecycle_client", description="Ask something of a running node.")
     parser.add_argument("node", help="its full name, such as /segnet")
     parser.add_argument("command", choices=("wait", "drain"))

@@ -28,6 +28,16 @@ def lifecycle_state(node: LifecycleNode) -> str:
     return str(node._state_machine.current_state[1])
 
 
+def destroy(node: LifecycleNode) -> None:
+    """Take a node off the graph, for good.
+
+    rclpy lets go of all but the state machine, which holds on to the node: others would see it for 20 s more,
+    and its shared memory would stay.
+    """
+    node.destroy_node()
+    node._state_machine.destroy_when_not_in_use()
+
+
 class Arrivals:
     """Counts the subscribers of a publisher that have ever come; no executor has to wait for it."""
 

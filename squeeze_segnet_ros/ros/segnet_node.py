@@ -9,6 +9,7 @@ import sys
 import threading
 
 from squeeze_segnet_ros.errors import one_line
+from squeeze_segnet_ros.ros.shared_memory import exit_at_once, free_dead_segments
 
 _EXIT_SECONDS = 1.8
 _POLL_SECONDS = 0.1
@@ -40,8 +41,8 @@ def main(arguments: list[str] | None = None) -> int:
     from rclpy.signals import SignalHandlerOptions
     from rclpy.utilities import remove_ros_args
 
+    from squeeze_segnet_ros.ros import rclpy_internals
     from squeeze_segnet_ros.ros.node import Events, SegnetNode
-    from squeeze_segnet_ros.ros.shared_memory import free_dead_segments
 
     try:
         options = _parser().parse_args(remove_ros_args(argv)[1:])
@@ -73,7 +74,7 @@ def main(arguments: list[str] | None = None) -> int:
         executor.spin_once(timeout_sec=_POLL_SECONDS)
     node.finish()
     executor.shutdown(timeout_sec=0.0)
-    node.destroy_node()
+    rclpy_internals.destroy(node)
     rclpy.shutdown()
     sys.stdout.flush()
     sys.stderr.flush()
@@ -100,10 +101,10 @@ def _stop_on_signals(stop: threading.Event, loading: threading.Event) -> None:
 
     def on_signal(number: int, frame: object) -> None:
         if loading.is_set():
-            os._exit(0)
+            exit_at_once()
         if not stop.is_set():
             # Nor can a network pass be interrupted, and whoever sent the signal will not wait.
-            watchdog = threading.Timer(_EXIT_SECONDS, os._exit, (0,))
+            watchdog = threading.Timer(_EXIT_SECONDS, exit_at_once)
             watchdog.daemon = True
             watchdog.start()
         stop.set()

@@ -139,34 +139,60 @@ def test_without_our_profile_the_room_is_none_of_our_business(
     assert Watched(tmp_path, monkeypatch, {fastdds.VARIABLES[0]: "/mine.xml"}).later(0) == ""
 
 
+def locks_of(process: Running) -> list[Path]:
+    """Return the locks of the segments that a process has."""
+    links = [link for link in Path(f"/proc/{process.pid}/fd").iterdir() if link.is_symlink()]
+    locks = [name for link in links if shared_memory._NAME.fullmatch((name := link.readlink()).name)]
+    if not locks:
+        pytest.skip("no shared memory of Fast DDS in use here: another middleware, or other transports")
+    return locks
+
+
 @pytest.mark.graph
 def test_a_node_frees_what_a_killed_process_has_left() -> None:
     sleeper = "import rclpy, time; rclpy.init(); node = rclpy.create_node('sleeper'); print('up', flush=True)"
     with Running([sys.executable, "-c", f"{sleeper}; time.sleep(600)"]) as process:
         process.wait_for_line("up")
-        open_files = [
-            link.readlink() for link in Path(f"/proc/{process.pid}/fd").iterdir() if link.is_symlink()
-        ]
-        locks = [name for name in open_files if shared_memory._NAME.fullmatch(name.name)]
-        if not locks:
-            pytest.skip("no shared memory of Fast DDS in use here: another middleware, or other transports")
+        locks = locks_of(process)
         for lock in locks:
             os.utime(lock, (OLD, OLD))
         free_dead_segments()
-        assert all(lock.exists() for lock in locks)
+        assert all(exist(locks))
         process.send(signal.SIGKILL)
         process.wait()
-        assert all(lock.exists() for lock in locks)
-    command = [
-        sys.executable,
-        "-m",
-        "squeeze_segnet_ros.ros.segnet_node",
-        "--ros-args",
-        "-p",
-        "autostart:=false",
-    ]
-    with Running(command) as node:
+        assert all(exist(locks))
+    with Running([*NODE, "--ros-args", "-p", "autostart:=false"]) as node:
         node.wait_for_line("of Fast DDS left by processes that were killed")
-        assert not any(lock.exists() for lock in locks)
+        assert not any(exist(locks))
         node.send(signal.SIGINT)
-        assert node.wait(10.0) == 0
+        assert node.wait() == 0
+
+
+NODE = [sys.executable, "-m", "squeeze_segnet_ros.ros.segnet_node"]
+LOADS_FOR_EVER = """
+import sys, time
+from squeeze_segnet_ros.ros import loading, segnet_node
+loading.load_network = lambda config: print("loading", flush=True) or time.sleep(600)
+sys.exit(segnet_node.main(sys.argv[1:]))
+"""
+SAYS_THAT_IT_IS_UP = ["--ros-args", "-p", "autostart:=false", "-p", "bogus:=1"]
+
+
+@pytest.mark.graph
+@pytest.mark.parametrize(
+    ("command", "line"),
+    [
+        ([*NODE, *SAYS_THAT_IT_IS_UP], "unknown parameter 'bogus'"),
+        ([sys.executable, "-c", LOADS_FOR_EVER], "loading"),
+        ([sys.executable, "-m", "squeeze_segnet_ros.ros.lifecycle_client", "/nobody", "wait"], "waiting"),
+    ],
+    ids=["node", "node that loads its network", "client"],
+)
+def test_nothing_is_left_of_what_was_interrupted(command: list[str], line: str) -> None:
+    with Running(command) as process:
+        process.wait_for_line(line)
+        locks = locks_of(process)
+        process.send(signal.SIGINT)
+        assert process.wait() == 0, process.text
+    segments = [lock.with_name(lock.name.removesuffix("_el")) for lock in locks]
+    assert not any(exist([*locks, *segments]))
