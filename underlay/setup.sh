@@ -66,7 +66,8 @@ is_distribution() {
     local ros2
     # .venv or one in .venvs is not one
     [[ -n ${ROS_DISTRO-} && -n ${AMENT_PREFIX_PATH-} && :$AMENT_PREFIX_PATH: != *":$root/.venv"* ]] || return 1
-    ros2=$(command -v ros2) && [[ $ros2 != "$root/.venv"* ]]
+    # Nor is one of another workspace with this repository.
+    ros2=$(command -v ros2) && [[ $ros2 != "$root/.venv"* && ! -f ${ros2%/*}/../pyvenv.cfg ]]
 }
 
 # choose_python KIND: sets python and python_version.
@@ -172,7 +173,6 @@ build_workspace() {
     local paths=(.)
     set +u # colcon's own scripts read variables that are not set
     if [[ $1 == wheels ]]; then
-        unset AMENT_PREFIX_PATH CMAKE_PREFIX_PATH COLCON_PREFIX_PATH PYTHONPATH
         # shellcheck disable=SC1091
         source "$venv/local_setup.sh"
     else
@@ -261,6 +261,8 @@ choose_kind() {
         kind=distribution name=system distribution="$ROS_DISTRO $(command -v ros2)"
     else
         kind=wheels name=$DISTRO
+        # Of another workspace, whose modules are none of this one's.
+        unset AMENT_PREFIX_PATH CMAKE_PREFIX_PATH COLCON_PREFIX_PATH PYTHONPATH
         known=$(cd "$requirements" && printf '%s\n' */ | tr -d / | paste -sd' ')
         [[ " $known " == *" $DISTRO "* ]] || fail "there is no ROS 2 '$DISTRO' here: DISTRO is one of $known"
         required+=("$requirements/$DISTRO"/*.txt)

@@ -187,6 +187,22 @@ def test_a_distribution_of_which_there_are_no_wheels(machine):
     assert "no ROS 2 'noetic' here: DISTRO is one of jazzy kilted" in machine.complaint(DISTRO="noetic")
 
 
+def test_the_wheels_of_another_workspace_are_no_distribution(machine, good_python, tmp_path):
+    venv = tmp_path / "other" / ".venvs" / "jazzy"
+    (venv / "bin").mkdir(parents=True)
+    (venv / "pyvenv.cfg").touch()
+    machine.add("ros2", "exit 0")
+    (machine.programs / "ros2").rename(venv / "bin" / "ros2")
+    sourced = {
+        "ROS_DISTRO": "jazzy",
+        "AMENT_PREFIX_PATH": str(venv),
+        "PATH": f"{venv}/bin:{machine.programs}",
+    }
+    assert "no ROS 2 'noetic' here" in machine.complaint(DISTRO="noetic", **sourced)
+    (venv / "pyvenv.cfg").unlink()
+    assert "ROS 2 jazzy is there but colcon is not" in machine.complaint(DISTRO="noetic", **sourced)
+
+
 @pytest.mark.parametrize("distribution", ["jazzy", "kilted"])
 def test_an_environment_takes_the_place_of_another_of_the_same_workspace(tmp_path, distribution):
     """Source what the set-up writes for a shell in which another environment was sourced before."""
