@@ -5,6 +5,7 @@ The lists themselves are the files of ``config/classes``.
 
 from __future__ import annotations
 
+import colorsys
 import html
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -122,6 +123,26 @@ def label_set(name: str | Path) -> LabelSet:
 def names() -> tuple[str, ...]:
     """Return the names of the class sets that come with the package."""
     return tuple(sorted(path.stem for path in shipped("config", "classes").glob("*.yaml")))
+
+
+def with_names(given: Sequence[str]) -> tuple[LabelClass, ...]:
+    """Return classes of these names in this order, with the colors of the shipped set that has them.
+
+    Names come without colors in a LabelInfo. Where no set has them all, each has its color of a set that has
+    it, or one that is far from its neighbors'.
+    """
+    sets = [label_set(name) for name in sorted(names(), key=lambda name: (name != DEFAULT, name))]
+    same = next((each for each in sets if each.names == tuple(given)), None)
+    if same is not None:
+        return same.classes
+    colors = {label.name: label.rgb for each in reversed(sets) for label in each.classes}
+    return tuple(LabelClass(i, name, colors.get(name) or _spread_color(i)) for i, name in enumerate(given))
+
+
+def _spread_color(number: int) -> tuple[int, int, int]:
+    """Return the color of a number; hues one golden ratio apart never meet."""
+    red, green, blue = colorsys.hsv_to_rgb(number * 0.618034 % 1.0, 0.65, 0.9)
+    return round(255 * red), round(255 * green), round(255 * blue)
 
 
 def classes_of(value: yaml_file.Value, name: str) -> LabelSet:

@@ -15,6 +15,10 @@ class InvalidImageError(SegmentationError, ValueError):
     """An image (or image message) that cannot be segmented."""
 
 
+class InvalidCloudError(SegmentationError, ValueError):
+    """A point cloud that cannot be colored by labels."""
+
+
 class UnknownModelError(SegmentationError, ValueError):
     """A network name that is not in the table of networks."""
 

@@ -121,3 +121,10 @@ def test_classes_are_printed_as_a_table_and_stay_a_sequence():
     assert (made[1].name, len(made), tuple(made)) == ("a <b>", 2, made)
     assert "<td>a &lt;b&gt;</td>" in made._repr_html_()
     assert made._repr_html_().count("<tr>") == 3
+
+
+def test_classes_known_by_name_alone_have_the_colors_of_the_set_that_has_them():
+    assert classes.with_names(label_set("cityscapes").names) == label_set("cityscapes").classes
+    road, unknown, other = classes.with_names(["road", "crane", "conveyor"])
+    assert (road.id, road.rgb) == (0, classes.CAMVID.classes[3].rgb)
+    assert unknown.rgb != other.rgb
