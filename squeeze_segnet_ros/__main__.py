@@ -38,6 +38,7 @@ COMMANDS = {
     "card": Command("card", "write a card for a network from outside, or try one on a picture", "onnx"),
     "bag": Command("bag", "describe a bag, recover one, or make one from a data set", "bags"),
     "label": Command("label", "label bags, pictures and films without a graph", "films"),
+    "view": Command("view", "look at a bag, a film, pictures, a camera or a result in the browser", "view"),
     "benchmark": Command("benchmark.command", "compare networks and engines, side by side", folder="test"),
     "generalization": Command(
         "benchmark.generalization", "score weights on what they were not trained for", "bags", "test"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 
+from squeeze_segnet_ros.commands.network_arguments import add_network
 from squeeze_segnet_ros.offline import BATCH, DEFAULT_OUTPUTS
 
 
@@ -13,17 +14,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "inputs", nargs="+", metavar="input", help="bags, pictures, films, or folders of such"
     )
     parser.add_argument("--output", required=True, help="folder for the labels and summary.json")
-    parser.add_argument("--model", default="squeeze_segnet", help="network (default: %(default)s)")
-    parser.add_argument("--weights", help="safetensors file (default: the released ones)")
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:N (default: %(default)s)")
-    parser.add_argument("--precision", default="auto", help="auto, fp32, bf16 or fp16 (default: %(default)s)")
-    parser.add_argument(
-        "--input-size", type=int, nargs=2, metavar=("HEIGHT", "WIDTH"),
-        help="size at which the network sees the images (default: their own)",
-    )  # fmt: skip
-    parser.add_argument(
-        "--min-confidence", type=float, default=0.0, help="labels below, 0..1, become 255 (default: 0)"
-    )
+    add_network(parser)
     parser.add_argument(
         "--topics", nargs="+", default=(), metavar="TOPIC", help="cameras (default: all of a bag)"
     )

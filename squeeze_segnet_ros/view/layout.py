@@ -52,6 +52,15 @@ def paths(camera: str) -> Paths:
     return Paths(scene, f"{scene}/picture", f"{scene}/labels", *below)
 
 
+def short_names(cameras: Sequence[str]) -> list[str]:
+    """Return what to call cameras on a page: a part of their topics, where one tells them apart."""
+    for part in (-2, -1):
+        names = [([""] + camera.strip("/").split("/"))[part] for camera in cameras]
+        if all(names) and len(set(names)) == len(names):
+            return names
+    return [camera.strip("/") for camera in cameras]
+
+
 def blueprint(cameras: Sequence[str], live: bool) -> Any:
     """Return the page for 1 to about 6 cameras: their pictures above, figures and findings below.
 

@@ -35,6 +35,8 @@ _STAGE_COLORS = (
     (100, 181, 246),
     (240, 98, 146),
 )
+_STAGES = ("wait", "decode", "upload", "network", "download", "publish")
+_DROPS = ("dropped_replaced", "dropped_too_old", "dropped_invalid", "dropped_failed", "dropped_shutting_down")
 _LEVELS = {Level.OK: "INFO", Level.WARN: "WARN", Level.ERROR: "ERROR"}
 
 
@@ -62,6 +64,20 @@ class Figures:
     seconds: Mapping[str, float] = field(default_factory=dict)
     counts: Mapping[str, int] = field(default_factory=dict)
     findings: Sequence[tuple[Level, str]] = ()
+
+
+def figures_of(stats: Any) -> Figures:
+    """Return what a SegmentationStats says, be it rclpy's or of a bag."""
+    drops = {name.removeprefix("dropped_").replace("_", " "): getattr(stats, name) for name in _DROPS}
+    seconds = {stage: float(getattr(stats, f"{stage}_time")) for stage in _STAGES} | {"in all": stats.latency}
+    return Figures(
+        class_pixels=[int(pixels) for pixels in stats.class_pixels],
+        unlabelled=int(stats.unlabelled_pixels),
+        # Labels that were made without a graph have none: they would say nothing about a vehicle.
+        seconds=seconds if any(seconds.values()) else {},
+        counts={"in": stats.frames_received, "labelled": stats.frames_labelled, **drops},
+        findings=[(Level(stats.health), text) for text in stats.health_findings],
+    )
 
 
 class Recording:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections import defaultdict
 from http.client import HTTPConnection, HTTPResponse
 from pathlib import Path
 from typing import Any
@@ -18,26 +17,12 @@ from squeeze_segnet_ros.errors import ConfigError
 from squeeze_segnet_ros.images.health import Level
 from squeeze_segnet_ros.view.recording import MAX_WIDTH, Figures, Recording, Timeline
 from squeeze_segnet_ros.view.web import WebViewer
+from support.rrd import rows, values
 
 pytest.importorskip("rerun", reason="needs Rerun: pip install squeeze_segnet_ros[view]")
 
 START = 1_700_000_000 * 10**9
 ROAD = next(label.id for label in CAMVID.classes if label.name == "road")
-
-
-def rows(path: Path) -> dict[str, list[dict[str, Any]]]:
-    """Return what a file holds, by entity."""
-    from rerun.chunk import RrdReader
-
-    found = defaultdict(list)
-    for chunk in RrdReader(path).stream():
-        found[chunk.entity_path] += chunk.to_record_batch().to_pylist()
-    return found
-
-
-def values(row: dict[str, Any], component: str) -> Any:
-    """Return what a row has of a component."""
-    return next(value for name, value in row.items() if name.endswith(f":{component}") and value is not None)
 
 
 def saved(path: Path, *, width: int = 64, timeline: Timeline = Timeline.STAMP, frames: int = 3) -> Path:
