@@ -24,7 +24,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "stats (default: %(default)s)",
     )  # fmt: skip
     parser.add_argument("--overlay", action="store_true", help="write <name>_overlay.png for each picture")
-    parser.add_argument("--video", action="store_true", help="write overlay.mp4 for each camera or film")
+    parser.add_argument(
+        "--video", action="store_true",
+        help="write overlay.mp4 for each camera or film: pictures beside their overlays, legend, time",
+    )  # fmt: skip
+    parser.add_argument(
+        "--times", action="store_true",
+        help="say in films and stats how long the network took; no two runs have the same bytes then",
+    )  # fmt: skip
     parser.add_argument("--images", action="store_true", help="write a PNG of each frame's labels too")
     parser.add_argument("--batch", type=int, default=BATCH, help="frames in a batch (default: %(default)s)")
     again = parser.add_mutually_exclusive_group()

@@ -1,4 +1,4 @@
-"""Films: frames out of one, and overlays into one that plays in a browser (H.264 in mp4)."""
+"""Films: frames out of one, and labelled frames into one that plays in a browser (H.264 in mp4)."""
 
 from __future__ import annotations
 
@@ -19,6 +19,9 @@ from squeeze_segnet_ros.images.encodings import check_size
 _TICKS = 90_000
 """In a second, of a film's time."""
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
+_MAX_WIDTH = 960
+"""Wider pictures are shown at this width in pixels: two beside each other are a screen's."""
+_GAP, _DARK, _ROW = 4, 32, 38
 
 
 def read(path: Path) -> Iterator[tuple[int, np.ndarray]]:
@@ -51,7 +54,7 @@ def read(path: Path) -> Iterator[tuple[int, np.ndarray]]:
 
 
 class FilmWriter:
-    """Writes overlays with a legend and the time; a context manager. Frames keep their times."""
+    """Writes labelled frames, each at its time, as :func:`compose` shows them; a context manager."""
 
     def __init__(self, path: Path, classes: Sequence[LabelClass]) -> None:
         self._path, self._classes = path, tuple(classes)
@@ -69,53 +72,85 @@ class FilmWriter:
                 self._film.mux(packet)
             self._film.close()
 
-    def write(self, time_ns: int, overlay: np.ndarray, text: str) -> None:
-        """Write uint8 (H, W, 3) RGB; other sizes than the first one's are fitted to it."""
+    def write(self, time_ns: int, picture: np.ndarray, overlay: np.ndarray, text: str) -> None:
+        """Write uint8 (H, W, 3) RGB, both; other sizes than the first one's are fitted to it."""
         av = _library()
         if self._film is None:
-            self._open(av, time_ns, overlay)
-        height, width = self._size
-        if overlay.shape[:2] != self._size:
-            overlay = np.asarray(cv2.resize(overlay, (width, height)))
-        picture = np.concatenate([overlay, _legend(self._classes, height)], 1)
+            self._size = _fitting(picture.shape[0], picture.shape[1])
+        composed = compose(picture, overlay, self._classes, text, self._size)
         # Half the pixels have no color of their own, so width and height are even.
-        picture = np.pad(picture, ((0, height % 2), (0, picture.shape[1] % 2), (0, 0)), "edge")
-        scale = _scale(height)
-        for color, thickness in (((0, 0, 0), 3), ((255, 255, 255), 1)):
-            cv2.putText(picture, text, (6, height - 8), _FONT, scale, color, thickness, cv2.LINE_AA)
-        frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
+        composed = np.pad(composed, ((0, composed.shape[0] % 2), (0, composed.shape[1] % 2), (0, 0)), "edge")
+        if self._film is None:
+            self._open(av, time_ns, composed)
+        frame = av.VideoFrame.from_ndarray(composed, format="rgb24")
         # Two frames of one time would be one too many.
         self._last = max((time_ns - self._start_ns) * _TICKS // 10**9, self._last + 1)
         frame.pts, frame.time_base = self._last, Fraction(1, _TICKS)
         for packet in self._stream.encode(frame):
             self._film.mux(packet)
 
-    def _open(self, av: Any, time_ns: int, overlay: np.ndarray) -> None:
-        self._size = (overlay.shape[0], overlay.shape[1])
-        width = overlay.shape[1] + _legend(self._classes, overlay.shape[0]).shape[1]
+    def _open(self, av: Any, time_ns: int, composed: np.ndarray) -> None:
         self._film = av.open(str(self._path), "w", format="mp4", options={"movflags": "+faststart"})
         self._stream = self._film.add_stream("libx264", rate=30, options={"preset": "veryfast", "crf": "20"})
-        self._stream.width, self._stream.height = width + width % 2, self._size[0] + self._size[0] % 2
+        self._stream.height, self._stream.width = composed.shape[:2]
         self._stream.pix_fmt = "yuv420p"
         self._stream.codec_context.time_base = Fraction(1, _TICKS)
         self._start_ns, self._last = time_ns, -1
 
 
+def compose(
+    picture: np.ndarray,
+    overlay: np.ndarray,
+    classes: Sequence[LabelClass],
+    text: str,
+    size: tuple[int, int] | None = None,
+) -> np.ndarray:
+    """Return a picture beside its overlay and a legend, with a line in its corner: uint8 (H, W, 3) RGB.
+
+    Args:
+        picture: uint8 (h, w, 3) RGB.
+        overlay: the same with the class colors blended in.
+        classes: what the legend names.
+        text: the line.
+        size: height and width of each of the two; None for the picture's own, at most 960 wide.
+    """
+    height, width = size or _fitting(picture.shape[0], picture.shape[1])
+    fitted = [
+        each
+        if each.shape[:2] == (height, width)
+        else np.asarray(cv2.resize(each, (width, height), interpolation=cv2.INTER_AREA))
+        for each in (picture, overlay)
+    ]
+    gap = np.full((height, _GAP, 3), _DARK, np.uint8)
+    composed = np.concatenate([fitted[0], gap, fitted[1], _legend(tuple(classes), height)], 1)
+    scale = _scale(height)
+    for color, thickness in (((0, 0, 0), 3), ((255, 255, 255), 1)):
+        cv2.putText(composed, text, (8, height - 10), _FONT, scale, color, thickness, cv2.LINE_AA)
+    return composed
+
+
+def _fitting(height: int, width: int) -> tuple[int, int]:
+    """Return the height and width at which a picture of a size is shown."""
+    if width <= _MAX_WIDTH:
+        return height, width
+    return max(2, round(height * _MAX_WIDTH / width)), _MAX_WIDTH
+
+
 def _scale(height: int) -> float:
-    return max(0.35, height / 1000)
+    return max(0.4, height / 720)
 
 
 @cache
 def _legend(classes: tuple[LabelClass, ...], height: int) -> np.ndarray:
     """Return the names of the classes beside their colors, as high as the picture: uint8 (height, W, 3)."""
-    scale = min(_scale(height), height / (len(classes) + 1) / 28)
-    row = int(28 * scale)
+    scale = min(_scale(height), height / (len(classes) + 1) / _ROW)
+    row = int(_ROW * scale)
     longest = max((cv2.getTextSize(label.name, _FONT, scale, 1)[0][0] for label in classes), default=0)
-    legend = np.full((height, longest + 3 * row, 3), 32, np.uint8)
+    legend = np.full((height, longest + 3 * row, 3), _DARK, np.uint8)
     for number, label in enumerate(classes):
         top = row // 2 + number * row
-        legend[top : top + max(2, row - 3), row // 2 : 3 * row // 2] = label.rgb
-        at = (2 * row, top + int(row * 0.75))
+        legend[top : top + max(2, row * 3 // 4), row // 2 : 3 * row // 2] = label.rgb
+        at = (2 * row, top + int(row * 0.6))
         cv2.putText(legend, label.name, at, _FONT, scale, (235, 235, 235), 1, cv2.LINE_AA)
     return legend
 

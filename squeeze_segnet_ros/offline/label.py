@@ -53,6 +53,7 @@ class Options:
     overlay: bool = False
     video: bool = False
     images: bool = False
+    times: bool = False
     batch: int = BATCH
 
     def __post_init__(self) -> None:
@@ -345,7 +346,7 @@ def label_into_bag(
     unfinished = output / _UNFINISHED / task.name
     shutil.rmtree(unfinished, ignore_errors=True)
     unfinished.parent.mkdir(parents=True, exist_ok=True)
-    extras = Extras(options.video, options.images)
+    extras = Extras(options.video, options.images, options.times)
     outputs = outputs_named(options.outputs)
     with BagSink(unfinished, cameras, outputs, segmenter, options.min_confidence, extras) as sink:
         outcome = label_frames(

@@ -36,6 +36,7 @@ def run(arguments: argparse.Namespace) -> int:
         overlay=arguments.overlay,
         video=arguments.video,
         images=arguments.images,
+        times=arguments.times,
         batch=arguments.batch,
     )
     if arguments.ray:

@@ -15,6 +15,7 @@ from squeeze_segnet_ros.classes import UNLABELLED
 from squeeze_segnet_ros.engine import Segmenter
 from squeeze_segnet_ros.errors import ConfigError
 from squeeze_segnet_ros.images.camera_info import camera_info_of_label
+from squeeze_segnet_ros.images.encodings import to_rgb
 from squeeze_segnet_ros.images.health import CameraHealth
 from squeeze_segnet_ros.images.label_images import class_pixels, png_of
 from squeeze_segnet_ros.offline.films import FilmWriter
@@ -48,10 +49,14 @@ def outputs_named(names: Collection[str]) -> frozenset[Output]:
 
 
 class Extras(NamedTuple):
-    """What is written beside a bag: a film of each camera's overlay, a picture of each frame's labels."""
+    """What is written beside a bag: a film of each camera, a picture of each frame's labels.
+
+    ``times``: whether films and stats say how long the network's stages took here.
+    """
 
     video: bool = False
     images: bool = False
+    times: bool = False
 
 
 _NO_EXTRAS = Extras()
@@ -61,8 +66,8 @@ class BagSink:
     """Writes the outputs of every camera into a new bag; a context manager.
 
     Topics are those of the live node, times those of the frames, so that the bag plays beside its original.
-    Times of stages are left at zero in ``stats``: they say nothing about a vehicle, and the same frames make
-    the same bytes.
+    Times of stages are left at zero in ``stats`` where they are not asked for: they say nothing about a
+    vehicle, and the same frames make the same bytes.
     """
 
     def __init__(
@@ -152,7 +157,9 @@ class BagSink:
         frame, segmenter = labelled.frame, self._segmenter
         pixels = class_pixels(labelled.result.labels)
         findings = self._health[frame.camera].check(labelled.pixels.array, labelled.pixels.damage)
-        stages = ("wait", "decode", "upload", "network", "download", "publish")
+        seconds = dict.fromkeys(("wait", "decode", "upload", "network", "download", "publish"), 0.0)
+        if self._extras.times:
+            seconds |= {name: took for name, took in labelled.result.seconds.items() if name in seconds}
         drops = ("replaced", "too_old", "failed", "shutting_down")
         return messages.make(
             STATS.type,
@@ -166,7 +173,7 @@ class BagSink:
             class_pixels=pixels[: len(segmenter.classes)].astype(np.uint32),
             unlabelled_pixels=int(pixels[UNLABELLED]),
             latency=0.0,
-            **{f"{stage}_time": 0.0 for stage in stages},
+            **{f"{stage}_time": took for stage, took in seconds.items()},
             frames_received=labelled.order + labelled.refused,
             frames_labelled=labelled.order,
             frames_unwatched=0,
@@ -195,9 +202,13 @@ class BagSink:
             film = FilmWriter(path, self._segmenter.classes)
             self._films[camera] = self._stack.enter_context(film)
             self._first_ns[camera] = frame.recorded_ns
-        assert labelled.result.overlay is not None
-        seconds = (frame.recorded_ns - self._first_ns[camera]) / 1e9
-        self._films[camera].write(frame.recorded_ns, labelled.result.overlay, f"{seconds:.2f} s")
+        overlay = labelled.result.overlay
+        assert overlay is not None
+        text = f"{(frame.recorded_ns - self._first_ns[camera]) / 1e9:.2f} s"
+        if self._extras.times:
+            took = sum(labelled.result.seconds.values()) / labelled.batch_size
+            text += f"   {1e3 * took:.0f} ms a frame"
+        self._films[camera].write(frame.recorded_ns, to_rgb(labelled.pixels), overlay, text)
 
 
 class PictureSink:

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -219,20 +220,54 @@ def test_a_film_plays_in_a_browser(tmp_path: Path) -> None:
     av = pytest.importorskip("av", reason="needs PyAV")
     with films.FilmWriter(tmp_path / "x.mp4", Brightness.classes) as film:
         for index in range(5):
-            film.write(index * STEP, picture(index, 49, 63), f"{index} s")
-        film.write(5 * STEP, picture(5, 100, 120), "of another size")
+            film.write(index * STEP, picture(index, 49, 63), picture(index, 49, 63), f"{index} s")
+        film.write(5 * STEP, picture(5, 100, 120), picture(5, 100, 120), "of another size")
     with av.open(str(tmp_path / "x.mp4")) as opened:
         stream = opened.streams.video[0]
         assert (stream.codec_context.name, stream.codec_context.pix_fmt) == ("h264", "yuv420p")
         assert (stream.height % 2, stream.width % 2) == (0, 0)
+    # What a player needs to begin with lies before the pictures.
+    assert (tmp_path / "x.mp4").read_bytes().index(b"moov") < (tmp_path / "x.mp4").read_bytes().index(b"mdat")
     assert len(list(films.read(tmp_path / "x.mp4"))) == 6
+
+
+def test_a_film_shows_the_picture_beside_its_overlay_and_a_legend() -> None:
+    bright, dark = np.full((360, 480, 3), 200, np.uint8), np.full((360, 480, 3), 90, np.uint8)
+    composed = films.compose(bright, dark, CAMVID.classes, "1.00 s")
+    assert composed.shape[0] == 360
+    assert (composed[:300, :480] == 200).all()
+    assert (composed[300:, :480] != 200).any(), "the line"
+    assert (composed[:, 484:964] == 90).all()
+    for each in CAMVID.classes:
+        assert (composed[:, 964:] == each.rgb).all(-1).sum() > 50
+    wide = films.compose(np.zeros((1080, 1920, 3), np.uint8), np.zeros((1080, 1920, 3), np.uint8), (), "")
+    assert wide.shape[0] == 540
+    assert 2 * 960 < wide.shape[1] < 2 * 960 + 100
+
+
+def test_times_are_told_where_they_are_asked_for(tmp_path: Path) -> None:
+    class Timed(Brightness):
+        def segment(self, *arguments: Any, **more: Any) -> list[Segmentation]:
+            return [
+                replace(result, seconds={"network": 0.25}) for result in super().segment(*arguments, **more)
+            ]
+
+    bag = write_bag(tmp_path / "drive", 2, (FRONT,))
+    for times in (False, True):
+        run([bag], tmp_path / str(times), Timed(), times=times, video=True)
+        stats = [stat for _, stat in messages_of(tmp_path / str(times) / "drive")[f"{BASE}/stats"]]
+        assert {(stat.network_time, stat.wait_time) for stat in stats} == {(0.25 if times else 0.0, 0.0)}
+    films_written = [
+        (tmp_path / str(times) / "drive" / "overlay.mp4").read_bytes() for times in (False, True)
+    ]
+    assert films_written[0] != films_written[1]
 
 
 def test_a_film_becomes_a_bag(tmp_path: Path) -> None:
     pytest.importorskip("av", reason="needs PyAV")
     with films.FilmWriter(tmp_path / "my film.mp4", ()) as film:
         for index in range(5):
-            film.write(index * STEP, picture(index), "")
+            film.write(index * STEP, picture(index), picture(index), "")
     summary = run([tmp_path / "my film.mp4"], tmp_path / "out", video=True)
     assert summary["films"]["my film"]["frames_labelled"] == 5
     labels = messages_of(tmp_path / "out" / "my film")["/film/segmentation/label/compressed"]
