@@ -18,7 +18,7 @@ from squeeze_segnet_ros.images import MAX_PIXELS
 from squeeze_segnet_ros.topics import COMPRESSED_SUFFIX
 
 ALL_CLASSES = "all"
-_TOPIC = re.compile(r"/?[A-Za-z_][A-Za-z0-9_]*(/[A-Za-z_][A-Za-z0-9_]*)*")
+_TOPIC = re.compile(r"(~?/)?[A-Za-z_][A-Za-z0-9_]*(/[A-Za-z_][A-Za-z0-9_]*)*")
 
 
 class Change(Enum):

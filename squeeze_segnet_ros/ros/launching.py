@@ -37,6 +37,7 @@ _TRUTH = {
 }
 # What launch and launch_ros keep among the arguments
 _NO_ARGUMENTS = ("ros_namespace", "ros_remaps", "global_params")
+_OWN = "~/"  # what begins a name below the node's own
 _NEAR = 0.8  # similarity from which a name that is not ours is taken for one of ours, misspelled
 
 
@@ -171,7 +172,10 @@ def make_plan(
         parameters=given,
         log_level=one_of("log_level", arguments["log_level"], _LOG_LEVELS),
         respawn=truth("respawn", arguments["respawn"]) and bag is None,
-        cameras=tuple(join_namespaces(namespace, camera) for camera in shown),
+        cameras=tuple(
+            join_namespaces(node if camera.startswith(_OWN) else namespace, camera.removeprefix(_OWN))
+            for camera in shown
+        ),
         bag=bag,
         player=player,
         rviz=rviz,

@@ -22,6 +22,7 @@ from squeeze_segnet_ros.ros import diagnostics, parameters, silence
 from squeeze_segnet_ros.ros.camera_line import CameraFrame, CameraLine
 from squeeze_segnet_ros.ros.config import Change, NodeConfig, Setting
 from squeeze_segnet_ros.ros.frame_queue import FrameQueue
+from squeeze_segnet_ros.ros.missing_clock import MissingClock
 from squeeze_segnet_ros.ros.namesakes import Namesakes
 from squeeze_segnet_ros.ros.rclpy_internals import given_parameters, lifecycle_state, take_pending
 from squeeze_segnet_ros.ros.shared_memory import Room
@@ -78,6 +79,7 @@ class SegnetNode(LifecycleNode):
         self._caution = ""
         self._namesakes = Namesakes(self)
         self._room = Room(self)
+        self._missing_clock = MissingClock(self)
         self._queue: FrameQueue[CameraFrame] = FrameQueue()
         self._cameras: list[CameraLine] = []
         self._active = False
@@ -309,11 +311,19 @@ class SegnetNode(LifecycleNode):
         name = self.get_fully_qualified_name()
         message = DiagnosticArray()
         message.header.stamp = self.get_clock().now().to_msg()
-        cautions = [*filter(None, [self._caution, self._namesakes.caution(), self._room.caution()])]
+        frames = sum(camera.reported.received for camera in self._cameras)
+        cautions = [
+            self._caution,
+            self._namesakes.caution(),
+            self._room.caution(),
+            self._missing_clock.caution(frames),
+        ]
         for camera in self._cameras:
             self._look_after(camera)
         message.status = [
-            diagnostics.network_status(name, lifecycle_state(self), self.trouble, cautions, self._segmenter),
+            diagnostics.network_status(
+                name, lifecycle_state(self), self.trouble, [*filter(None, cautions)], self._segmenter
+            ),
             *(diagnostics.camera_status(name, camera, self._active) for camera in self._cameras),
         ]
         self._diagnostics.publish(message)

@@ -276,6 +276,12 @@ def test_rviz_follows_the_namespace_and_outputs_that_bear_their_cameras_name() -
     assert remappings["/camera/front/segmentation/label"] == "/robot1/cam0/segmentation/label"
 
 
+def test_names_below_the_node_s_own() -> None:
+    plan = planned("robot1", cameras="~/image_raw", name="eyes")
+    assert plan.parameters["cameras"] == ["~/image_raw"]
+    assert (plan.cameras, plan.outputs) == (("/robot1/eyes/image_raw",), ("/robot1/eyes/segmentation",))
+
+
 def test_the_rviz_file_shows_what_is_remapped_and_nothing_else() -> None:
     file = yaml.safe_load((ROOT / "rviz" / "segnet.rviz").read_text())
     shown = [display["Topic"]["Value"] for display in file["Visualization Manager"]["Displays"]]

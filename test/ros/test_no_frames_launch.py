@@ -108,3 +108,20 @@ def test_another_node_of_its_name_is_noticed(node: Running, graph: Graph, other:
     assert "another node is called /segnet" in graph.status("network").message
     other.destroy_node()
     graph.wait_for(lambda: not warned(), "the end of the warning")
+
+
+def test_the_time_is_missed_where_frames_come_and_none_is_on_clock(ros_domain_id: int) -> None:
+    options = ["-r", "__ns:=/car", "-p", "use_sim_time:=true", "-p", "cameras:=['~/image']"]
+    with (
+        Graph("/car/segnet") as graph,
+        Running([sys.executable, "-c", WITH_A_NETWORK_OF_ONE_CLASS, "--ros-args", *options]) as node,
+    ):
+        node.wait_for_line("listening to /car/segnet/image")
+        camera = graph.publish(Image, "/car/segnet/image")
+        labels = graph.listen(Image, "/car/segnet/segmentation/label")
+        while not any("no time comes on /clock, it has no publisher" in line for line in node.lines):
+            camera.publish(encoded(picture(), "rgb8"))
+            time.sleep(0.1)
+        assert labels
+        node.send(signal.SIGINT)
+        assert node.wait(5.0) == 0, node.text
