@@ -32,6 +32,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--times", action="store_true",
         help="say in films and stats how long the network took; no two runs have the same bytes then",
     )  # fmt: skip
+    parser.add_argument(
+        "--rrd", action="store_true",
+        help="write labels.rrd for each bag or film: pictures, labels and figures for the Rerun viewer",
+    )  # fmt: skip
     parser.add_argument("--images", action="store_true", help="write a PNG of each frame's labels too")
     parser.add_argument("--batch", type=int, default=BATCH, help="frames in a batch (default: %(default)s)")
     again = parser.add_mutually_exclusive_group()

@@ -275,8 +275,9 @@ class _Work:
 
     def _spans(self, start_ns: int, end_ns: int) -> list[tuple[int, int] | None]:
         step = int(self._fleet.slice_s * 1e9)
-        # A film or a folder of pictures is one.
-        if end_ns - start_ns <= step or self._options.video or self._options.images:
+        # A film, a folder of pictures, or a recording for Rerun is one.
+        options = self._options
+        if end_ns - start_ns <= step or options.video or options.images or options.rrd:
             return [None]
         return [(at, min(at + step, end_ns)) for at in range(start_ns, end_ns, step)]
 

@@ -30,6 +30,7 @@ from squeeze_segnet_ros.offline.sources import (
     picture_frames,
 )
 from squeeze_segnet_ros.topics import CAMERA_INFO, CONFIDENCE, OVERLAY
+from squeeze_segnet_ros.view.recording import Timeline
 
 SUMMARY = "summary.json"
 FILM_CAMERA = "/film/image_raw"
@@ -54,6 +55,7 @@ class Options:
     video: bool = False
     images: bool = False
     times: bool = False
+    rrd: bool = False
     batch: int = BATCH
 
     def __post_init__(self) -> None:
@@ -346,7 +348,8 @@ def label_into_bag(
     unfinished = output / _UNFINISHED / task.name
     shutil.rmtree(unfinished, ignore_errors=True)
     unfinished.parent.mkdir(parents=True, exist_ok=True)
-    extras = Extras(options.video, options.images, options.times)
+    timeline = Timeline.TIME if task.kind == "films" else Timeline.STAMP
+    extras = Extras(options.video, options.images, options.times, timeline if options.rrd else None)
     outputs = outputs_named(options.outputs)
     with BagSink(unfinished, cameras, outputs, segmenter, options.min_confidence, extras) as sink:
         outcome = label_frames(

@@ -37,6 +37,7 @@ def run(arguments: argparse.Namespace) -> int:
         video=arguments.video,
         images=arguments.images,
         times=arguments.times,
+        rrd=arguments.rrd,
         batch=arguments.batch,
     )
     if arguments.ray:

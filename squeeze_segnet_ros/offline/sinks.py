@@ -32,6 +32,8 @@ from squeeze_segnet_ros.topics import (
     Output,
     output_bases,
 )
+from squeeze_segnet_ros.view.layout import short_names
+from squeeze_segnet_ros.view.recording import Recording, Timeline, figures_of
 
 _BY_NAME = {output.name: output for output in OUTPUTS}
 
@@ -51,12 +53,14 @@ def outputs_named(names: Collection[str]) -> frozenset[Output]:
 class Extras(NamedTuple):
     """What is written beside a bag: a film of each camera, a picture of each frame's labels.
 
-    ``times``: whether films and stats say how long the network's stages took here.
+    ``times``: whether films and stats say how long the network's stages took here. ``rerun``: on which
+    timeline to write all cameras into a recording for Rerun, or None.
     """
 
     video: bool = False
     images: bool = False
     times: bool = False
+    rerun: Timeline | None = None
 
 
 _NO_EXTRAS = Extras()
@@ -86,10 +90,16 @@ class BagSink:
         self._announced: set[int] = set()
         self._films: dict[int, FilmWriter] = {}
         self._first_ns: dict[int, int] = {}
+        self._recording: Recording | None = None
+        self._names = short_names(cameras)
         self._stack = ExitStack()
 
     def __enter__(self) -> BagSink:
         self._bag = self._stack.enter_context(BagWriter(self.path))
+        if self._extras.rerun is not None:
+            recording = Recording(self._names, self._segmenter.classes, self._extras.rerun)
+            self._recording = self._stack.enter_context(recording)
+            recording.save(self.path / "labels.rrd")
         return self
 
     def __exit__(self, *exc: Any) -> None:
@@ -124,8 +134,15 @@ class BagSink:
             self._write(labelled, LABEL_INFO, messages.serialize(self._label_info(labelled)))
         for output, data in encoded:
             self._write(labelled, output, data)
+        stats = self._stats(labelled) if STATS in self._outputs or self._recording else None
         if STATS in self._outputs:
-            self._write(labelled, STATS, messages.serialize(self._stats(labelled)))
+            self._write(labelled, STATS, messages.serialize(stats))
+        if self._recording:
+            name, stamp, result = self._names[number], labelled.frame.stamp_ns, labelled.result
+            picture = to_rgb(labelled.pixels)
+            self._recording.log_picture(name, stamp, picture, result.labels, result.confidence)
+            self._recording.log_figures(name, stamp, figures_of(stats))
+            self._recording.flush()
         if self._extras.images:
             self._write_image(labelled)
         if self._extras.video:

@@ -245,6 +245,20 @@ def test_a_film_shows_the_picture_beside_its_overlay_and_a_legend() -> None:
     assert 2 * 960 < wide.shape[1] < 2 * 960 + 100
 
 
+def test_a_recording_for_rerun_holds_every_frame(tmp_path: Path) -> None:
+    pytest.importorskip("rerun", reason="needs Rerun: pip install 'squeeze_segnet_ros[view]'")
+    from support.rrd import rows, values
+
+    bag = write_bag(tmp_path / "drive", 4, (FRONT,))
+    summary = run([bag], tmp_path / "out", rrd=True, outputs=("label",))
+    assert "drive/labels.rrd" in summary["bags"]["drive"]["sha256"]
+    found = rows(tmp_path / "out" / "drive" / "labels.rrd")
+    labels = [bytes(values(row, "buffer")[0]) for row in found["/scene/front/labels"]]
+    assert labels == [expected(index).tobytes() for index in range(4)]
+    assert len(found["/scene/front/picture"]) == 4
+    assert len(found["/shares/front"]) == 4 + 1  # what the lines are called
+
+
 def test_times_are_told_where_they_are_asked_for(tmp_path: Path) -> None:
     class Timed(Brightness):
         def segment(self, *arguments: Any, **more: Any) -> list[Segmentation]:
