@@ -16,11 +16,11 @@ import numpy as np
 import pytest
 
 from squeeze_segnet_ros.bags import BagWriter, messages, open_bag
-from squeeze_segnet_ros.errors import ConfigError
 from squeeze_segnet_ros.offline import storage
 from squeeze_segnet_ros.offline.label import Options, Run, plan
 
 pytest.importorskip("ray", reason="needs Ray: pip install 'squeeze_segnet_ros[fleet]'")
+pytestmark = pytest.mark.slow
 
 CAMERA, BASE = "/camera/front/image_raw", "/camera/front/segmentation"
 START = 1_700_000_000 * 10**9
@@ -122,38 +122,24 @@ def test_a_worker_that_is_killed_loses_and_doubles_nothing(drives: Path, alone: 
         assert counts == [(i + 1, int(number == 2 and i >= 17)) for i in range(len(counts))]
 
 
-def test_urls_are_read_and_written_and_a_run_is_resumed(drives: Path, alone: Path, tmp_path: Path) -> None:
-    inputs = [f"file://{drives}/drive_0", f"file://{drives}/drive_1"]
+def test_bags_are_labelled_from_a_store_into_a_store_and_a_run_is_resumed(
+    bucket: str, drives: Path, alone: Path, tmp_path: Path
+) -> None:
+    files = [f"drive_{n}/{name}" for n in (0, 1) for name in ("metadata.yaml", f"drive_{n}.mcap")]
+    storage.store(drives, f"{bucket}/drives", files)
+    # Two slices each: parts go through the store, and are joined from there.
     for _ in range(2):
-        fleet = start(inputs, f"file://{tmp_path}/out", "--resume")
+        fleet = start([f"{bucket}/drives"], f"{bucket}/labels", "--slice", "2", "--resume")
         output, _ = fleet.communicate(timeout=300)
         assert fleet.returncode == 0, output
     assert "everything is labelled already" in output
-    for number in range(2):
-        for name in (f"drive_{number}.mcap", "metadata.yaml"):
-            ours = tmp_path / "out" / f"drive_{number}" / name
-            assert ours.read_bytes() == (alone / f"drive_{number}" / name).read_bytes()
-
-
-def test_bags_are_found_below_urls(drives: Path) -> None:
-    names = [storage.name_of(url) for url in storage.bags_at(f"file://{drives}")]
-    assert names == ["drive_0", "drive_1", "drive_2", "torn"]
-    assert storage.bags_at(f"file://{drives}/drive_0") == [f"file://{drives}/drive_0"]
-    with pytest.raises(ConfigError, match="cannot be read"):
-        storage.bags_at(f"file://{drives}/nothing")
-
-
-def test_a_memory_store_takes_files(tmp_path: Path) -> None:
-    (tmp_path / "a").mkdir()
-    (tmp_path / "a" / "x.mcap").write_bytes(b"data")
-    storage.store(tmp_path, "memory://fleet/out", ["a/x.mcap"])
-    assert storage.exists("memory://fleet/out/a/x.mcap")
-    (tmp_path / "back").mkdir()
-    assert (storage.fetch("memory://fleet/out/a", tmp_path / "back") / "x.mcap").read_bytes() == b"data"
-    storage.write_text("memory://fleet/out/summary.json", "{}")
-    assert storage.read_text("memory://fleet/out/summary.json") == "{}"
-    storage.remove("memory://fleet/out")
-    assert storage.read_text("memory://fleet/out/summary.json") is None
+    folder = storage.fetch(f"{bucket}/labels", tmp_path)
+    found = sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+    assert found == sorted([*files, "summary.json"])
+    for number in (0, 1):
+        assert labels_of(folder / f"drive_{number}") == labels_of(alone / f"drive_{number}")
+    summary = json.loads((folder / "summary.json").read_text())
+    assert (summary["frames_in"], summary["frames_labelled"], summary["failed"]) == (60, 60, [])
 
 
 def test_no_cluster_is_one_line(drives: Path, tmp_path: Path) -> None:
