@@ -117,6 +117,27 @@ def images_of() -> Iterator[Callable[[Sequence[Any]], Any]]:
 
 
 @pytest.fixture(scope="session")
+def untrained(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """Return weights files of untrained networks, made when first asked for: random, but always the same."""
+    folder = tmp_path_factory.mktemp("untrained")
+
+    def file(model: str = "squeeze_segnet", seed: int = 0) -> Path:
+        import torch
+
+        from squeeze_segnet_ros import models
+        from squeeze_segnet_ros.models import weights
+
+        path = folder / f"{model}_{seed}.safetensors"
+        if not path.exists():
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(seed)
+                weights.save(path, models.build(model), weights.WeightsMetadata(model))
+        return path
+
+    return file
+
+
+@pytest.fixture(scope="session")
 def foreign_networks(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """Return the three networks from outside, as files with their cards."""
     for library in ("onnxruntime", "onnxscript"):

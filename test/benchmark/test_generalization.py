@@ -5,14 +5,11 @@ import json
 import cv2
 import numpy as np
 import pytest
-import torch
 
 from benchmark.generalization import CHANGES
-from squeeze_segnet_ros import models
 from squeeze_segnet_ros.__main__ import main
 from squeeze_segnet_ros.data.dataset import open_dataset
 from squeeze_segnet_ros.data.to_bag import write_bag
-from squeeze_segnet_ros.models import weights
 
 
 @pytest.fixture
@@ -31,11 +28,8 @@ def camvid(tmp_path):
 
 
 @pytest.fixture
-def weights_file(tmp_path):
-    torch.manual_seed(0)
-    path = tmp_path / "enet.safetensors"
-    weights.save(path, models.build("enet"), weights.WeightsMetadata("enet"))
-    return path
+def weights_file(untrained):
+    return untrained("enet")
 
 
 def test_the_score_is_the_mean_of_its_parts(camvid, weights_file, tmp_path, capsys):

@@ -8,18 +8,13 @@ import torch
 
 import squeeze_segnet_ros as ssr
 from benchmark import peers
-from squeeze_segnet_ros import models
 from squeeze_segnet_ros.__main__ import main
 from squeeze_segnet_ros.data.dataset import Labelled
-from squeeze_segnet_ros.models import weights
 
 
 @pytest.fixture
-def weights_file(tmp_path):
-    torch.manual_seed(0)
-    path = tmp_path / "squeeze_segnet.safetensors"
-    weights.save(path, models.build("squeeze_segnet"), weights.WeightsMetadata("squeeze_segnet"))
-    return path
+def weights_file(untrained):
+    return untrained()
 
 
 @pytest.mark.slow

@@ -7,9 +7,7 @@ import pytest
 import torch
 
 import squeeze_segnet_ros as ssr
-from squeeze_segnet_ros import models
 from squeeze_segnet_ros.engine import Request
-from squeeze_segnet_ros.models import weights
 
 pytestmark = [
     pytest.mark.gpu,
@@ -19,11 +17,8 @@ SIZE = (96, 128)
 
 
 @pytest.fixture(scope="module")
-def weights_file(tmp_path_factory):
-    torch.manual_seed(0)
-    path = tmp_path_factory.mktemp("weights") / "squeeze_segnet.safetensors"
-    weights.save(path, models.build("squeeze_segnet"), weights.WeightsMetadata("squeeze_segnet"))
-    return path
+def weights_file(untrained):
+    return untrained()
 
 
 @pytest.fixture

@@ -8,18 +8,14 @@ import squeeze_segnet_ros as ssr
 from squeeze_segnet_ros import models
 from squeeze_segnet_ros.__main__ import main
 from squeeze_segnet_ros.engine import export
-from squeeze_segnet_ros.models import weights
 
 SIZE = (48, 67)
 FORBIDDEN = {"MaxUnpool", "ScatterElements", "ScatterND", "GatherElements", "GatherND"}
 
 
 @pytest.fixture(scope="module")
-def weights_file(tmp_path_factory):
-    torch.manual_seed(0)
-    path = tmp_path_factory.mktemp("weights") / "squeeze_segnet.safetensors"
-    weights.save(path, models.build("squeeze_segnet"), weights.WeightsMetadata("squeeze_segnet"))
-    return path
+def weights_file(untrained):
+    return untrained()
 
 
 @pytest.fixture(scope="module")

@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 import textwrap
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -313,14 +314,9 @@ def bag(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def weights(untrained: Callable[..., Path]) -> Path:
     pytest.importorskip("torch", reason="needs PyTorch")
-    from squeeze_segnet_ros import models
-    from squeeze_segnet_ros.models import weights as files
-
-    path = tmp_path_factory.mktemp("weights") / "random.safetensors"
-    files.save(path, models.build("squeeze_segnet"), files.WeightsMetadata("squeeze_segnet"))
-    return path
+    return untrained()
 
 
 @pytest.fixture(scope="module")

@@ -24,8 +24,6 @@ from sensor_msgs.msg import CompressedImage, Image
 from squeeze_segnet_ros.msg import SegmentationStats
 
 from reliability.graph import Graph, picture, stamp_of
-from squeeze_segnet_ros import models
-from squeeze_segnet_ros.models import weights as weights_files
 from support.policy import allowed
 
 CAMERA = "/car/front/image_raw"
@@ -35,10 +33,8 @@ LONG_AGO = 1_000_000_000
 
 
 @pytest.fixture(scope="module")
-def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("weights") / "random.safetensors"
-    weights_files.save(path, models.build("squeeze_segnet"), weights_files.WeightsMetadata("squeeze_segnet"))
-    return path
+def weights(untrained: Callable[..., Path]) -> Path:
+    return untrained()
 
 
 @launch_pytest.fixture(scope="module")

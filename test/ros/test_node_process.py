@@ -6,6 +6,7 @@ from __future__ import annotations
 import signal
 import sys
 import time
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -19,8 +20,6 @@ from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import Image
 
 from reliability.graph import Graph, picture
-from squeeze_segnet_ros import models
-from squeeze_segnet_ros.models import weights as weights_files
 from support.processes import Running
 
 pytestmark = pytest.mark.graph
@@ -35,10 +34,8 @@ def executable() -> str:
 
 
 @pytest.fixture(scope="module")
-def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("weights") / "random.safetensors"
-    weights_files.save(path, models.build("squeeze_segnet"), weights_files.WeightsMetadata("squeeze_segnet"))
-    return path
+def weights(untrained: Callable[..., Path]) -> Path:
+    return untrained()
 
 
 def parameters(**values: object) -> list[str]:
