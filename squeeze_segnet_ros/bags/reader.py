@@ -571,7 +571,7 @@ def _shown(names: Iterable[str]) -> str:
 
 
 def _natural_order(path: Path) -> list[tuple[int, str]]:
-    """Sort key that puts ``bag_10`` behind ``bag_9``."""
+    """Return a sort key that puts ``bag_10`` behind ``bag_9``."""
     return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", path.name)]
 
 

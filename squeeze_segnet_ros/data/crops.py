@@ -115,7 +115,7 @@ def region(
 
 
 def _pixel(labels: np.ndarray, crop: Crop) -> tuple[int, int] | None:
-    """Row and column of the pixel that the crop must show; None where any will do."""
+    """Return row and column of the pixel that the crop must show; None where any will do."""
     if crop.shows == _ANYWHERE:
         return None
     found = np.flatnonzero(labels == crop.shows)

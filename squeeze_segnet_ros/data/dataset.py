@@ -110,7 +110,7 @@ class Dataset:
     def _found(
         self, what: str, globs: tuple[str, ...], other: tuple[str, ...]
     ) -> dict[tuple[int, tuple[str, ...]], Path]:
-        """Files by what the wildcards match, and by the place of the pattern where each has its partner."""
+        """Return files by what the wildcards match and the place of the pattern that finds its partner."""
         found: dict[tuple[int, tuple[str, ...]], Path] = {}
         for i, pattern in enumerate(globs):
             expression = _expression(pattern)

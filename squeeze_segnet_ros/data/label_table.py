@@ -96,7 +96,7 @@ class LabelTable:
 
 @lru_cache(maxsize=8)
 def _ids_by_code(table: LabelTable) -> np.ndarray:
-    """Class id of every value or color that there can be: int16, -1 where the table names none."""
+    """Return the class id of every value or color that there can be: int16, -1 where the table names none."""
     ids = np.full(2**24 if table.colors else _MOST_VALUES, _UNKNOWN, np.int16)
     for value, label in table.values:
         ids[value] = label

@@ -131,7 +131,7 @@ class CropSampler:
         return torch.Generator().manual_seed(int(mixed[0]) << 31 | int(mixed[1]) >> 1)
 
     def _on_gpu(self) -> list[tuple[Tensor, Tensor]]:
-        """Images and labels on the GPU, where there is one that has room for them all."""
+        """Return images and labels on the GPU, where there is one that has room for them all."""
         if self.device.type != "cuda":
             return []
         if self.images.most_bytes > _SHARE_OF_GPU_MEMORY * torch.cuda.mem_get_info(self.device)[0]:

@@ -133,7 +133,7 @@ def _read(path: str | Path, flags: int, max_pixels: int, to_8_bits: bool) -> np.
 
 
 def _rgb(values: np.ndarray) -> np.ndarray:
-    """One channel, BGR or BGRA -> one channel or RGB."""
+    """Return one channel as it is, BGR and BGRA as RGB."""
     if values.ndim == 2:
         return values
     code = {1: None, 3: cv2.COLOR_BGR2RGB, 4: cv2.COLOR_BGRA2RGB}[values.shape[2]]
@@ -141,7 +141,7 @@ def _rgb(values: np.ndarray) -> np.ndarray:
 
 
 def _decode(raw: bytes, flags: int, max_pixels: int) -> tuple[np.ndarray, str]:
-    """Values of a picture, uint8 or uint16, and what the decoder found wrong with it, or nothing."""
+    """Return a picture's values, uint8 or uint16, and what the decoder found wrong with it, or nothing."""
     width, height = declared_size(raw, max_pixels)
     data = np.frombuffer(raw, np.uint8)
     try:

@@ -225,7 +225,7 @@ def _as_rgb(message: Any, encoding: _Encoding, values: np.ndarray) -> np.ndarray
 
 
 def _chroma_rows(message: Any, encoding: _Encoding) -> int:
-    """Rows, of the message's step, that the plane of colors fills."""
+    """Return the rows, of the message's step, that the plane of colors fills."""
     if not encoding.chroma:
         return 0
     return -(-message.height // encoding.chroma) * (2 // encoding.chroma)

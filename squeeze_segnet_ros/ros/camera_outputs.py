@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import Any
 
 from rclpy.duration import Duration
@@ -12,6 +11,7 @@ from rclpy.publisher import Publisher
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from vision_msgs.msg import LabelInfo
 
+from squeeze_segnet_ros.ros.message_types import message_class
 from squeeze_segnet_ros.ros.rclpy_internals import Arrivals
 from squeeze_segnet_ros.topics import LABEL, LABEL_INFO, OUTPUTS, Output
 
@@ -29,7 +29,7 @@ class CameraOutputs:
         quiet = PublisherEventCallbacks(use_default_callbacks=False)
         self._publishers: dict[Output, Publisher] = {
             output: node.create_publisher(
-                _message_type(output), f"{base}/{output.name}", _qos(output), event_callbacks=quiet
+                message_class(output.type), f"{base}/{output.name}", _qos(output), event_callbacks=quiet
             )
             for output in OUTPUTS
         }
@@ -72,12 +72,6 @@ class CameraOutputs:
         self._arrivals.destroy()
         for publisher in self._publishers.values():
             self._node.destroy_publisher(publisher)
-
-
-def _message_type(output: Output) -> type:
-    package, _, name = output.type.split("/")
-    kind: type = getattr(import_module(f"{package}.msg"), name)
-    return kind
 
 
 def _qos(output: Output) -> QoSProfile:

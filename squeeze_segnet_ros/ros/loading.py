@@ -76,7 +76,7 @@ def _ready(config: NodeConfig, device: str, load: Callable[..., Segmenter]) -> S
 
 
 def _blames_device(error: Exception) -> bool:
-    """Whether another device may do better: all but what we say is wrong with weights and parameters."""
+    """Return whether another device may do better: not with weights and parameters that we say are wrong."""
     return isinstance(error, DeviceError) or not isinstance(error, SegmentationError)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import threading
 import time
 from collections import Counter
@@ -21,6 +20,7 @@ from rclpy.qos import QoSDurabilityPolicy, QoSProfile, QoSReliabilityPolicy
 from squeeze_segnet_ros.bags import BagReader, Topic, messages
 from squeeze_segnet_ros.bags.reader import printable
 from squeeze_segnet_ros.errors import BagError, ConfigError, InvalidImageError
+from squeeze_segnet_ros.ros.message_types import message_class
 from squeeze_segnet_ros.ros.played_clock import PlayedClock
 from squeeze_segnet_ros.ros.read_ahead import ReadAhead
 from squeeze_segnet_ros.topics import COMPRESSED_SUFFIX, is_output
@@ -156,7 +156,7 @@ class Player:
                 return
             self._publishers[topic.name] = self._clock.publisher
             return
-        message_type = _message_class(topic.type)
+        message_type = _installed_class(topic.type)
         if message_type is None:
             kind = printable(topic.type)
             self._log.warning(f"{name} is not played: message type {kind} is not installed")
@@ -171,7 +171,7 @@ class Player:
         raw = topic.name.removesuffix(COMPRESSED_SUFFIX)
         wanted = self._options.decompress and topic.type == messages.COMPRESSED_IMAGE
         if wanted and raw != topic.name and raw not in self._bag.topics:
-            image_type = _message_class(messages.IMAGE)
+            image_type = message_class(messages.IMAGE)
             self._decoded[topic.name] = self._publisher(raw, image_type, topic)
 
     def _publisher(self, name: str, message_type: Any, topic: Topic) -> Publisher:
@@ -304,9 +304,8 @@ class Player:
         return self._bag.start_ns + since_start - self._lap * self._lap_ns
 
 
-def _message_class(name: str) -> Any:
-    """Return the installed class of ``package/msg/Type``, or None."""
-    package, _, type_name = name.partition("/msg/")
+def _installed_class(name: str) -> Any:
+    """Return the class of ``package/msg/Type``, None where it is not installed."""
     with suppress(ImportError, AttributeError):
-        return getattr(importlib.import_module(f"{package}.msg"), type_name)
+        return message_class(name)
     return None

@@ -15,7 +15,6 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from functools import partial
-from importlib import import_module
 from typing import Any
 
 import rclpy
@@ -27,6 +26,7 @@ from rclpy.utilities import remove_ros_args
 
 from squeeze_segnet_ros.bags import BagWriter
 from squeeze_segnet_ros.errors import ConfigError, SegmentationError, one_line
+from squeeze_segnet_ros.ros.message_types import message_class
 from squeeze_segnet_ros.topics import CAMERA_INFO, LABEL_INFO, LABEL_PNG, STATS, Output, output_bases
 
 RECORDED = (LABEL_PNG, LABEL_INFO, CAMERA_INFO, STATS)
@@ -55,15 +55,13 @@ class Recorder:
         return time.monotonic() - self._came
 
     def _listen(self, topic: str, output: Output) -> None:
-        package, _, name = output.type.split("/")
         qos = QoSProfile(
             depth=_DEPTH,
             reliability=ReliabilityPolicy.RELIABLE,
             durability=DurabilityPolicy.TRANSIENT_LOCAL if output.latched else DurabilityPolicy.VOLATILE,
         )
-        kind = getattr(import_module(f"{package}.msg"), name)
-        resolved = self._node.resolve_topic_name(topic)
-        self._node.create_subscription(kind, topic, partial(self._write, resolved, output), qos, raw=True)
+        write = partial(self._write, self._node.resolve_topic_name(topic), output)
+        self._node.create_subscription(message_class(output.type), topic, write, qos, raw=True)
 
     def _write(self, topic: str, output: Output, data: Any) -> None:
         self._came = time.monotonic()

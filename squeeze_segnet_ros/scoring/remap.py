@@ -78,7 +78,7 @@ def _or_none(name: str) -> str | None:
 
 
 def _table(source: LabelSet, target: LabelSet, names: Mapping[str, str | None]) -> np.ndarray:
-    """Ids of ``target`` by those of ``source``: uint8 (256,)."""
+    """Return ids of ``target`` by those of ``source``: uint8 (256,)."""
     for name, wanted in names.items():
         if name not in source.names:
             choices = yaml_file.nearest(name, source.names)

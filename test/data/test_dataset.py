@@ -71,7 +71,7 @@ def three(tmp_path):
 
 
 def first(dataset):
-    """Labels of the first pair of the training split."""
+    """Return labels of the first pair of the training split."""
     return dataset.read(dataset.pairs("train")[0]).labels
 
 

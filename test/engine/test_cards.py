@@ -29,7 +29,7 @@ SIZES = ((61, 83), (96, 160), (120, 97))
 
 
 def image_of(size, seed=0):
-    """Blobs of color, uint8 (H, W, 3)."""
+    """Return blobs of color, uint8 (H, W, 3)."""
     coarse = torch.rand(1, 3, 6, 8, generator=torch.Generator().manual_seed(seed)) * 255
     smooth = F.interpolate(coarse, size, mode="bicubic").clamp(0, 255)
     return smooth[0].permute(1, 2, 0).to(torch.uint8).contiguous().numpy()

@@ -29,7 +29,7 @@ def one_thread():
 
 
 def planes_of(values, classes, width, dtype):
-    """(classes, 1, 3, width): normal values, or a random choice of these."""
+    """Return (classes, 1, 3, width): normal values, or a random choice of these."""
     generator = torch.Generator().manual_seed(width)
     shape = (classes, 1, 3, width)
     if values is None:

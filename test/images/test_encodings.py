@@ -56,7 +56,7 @@ def mosaic(rgb: np.ndarray, pattern: str) -> np.ndarray:
 
 
 def yuv(rgb: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Brightness and colors (H, W, 2) in the limited range of BT.601, the definition that cameras follow."""
+    """Return brightness and colors (H, W, 2) in the limited range of BT.601, which cameras follow."""
     r, g, b = np.moveaxis(rgb.astype(float), -1, 0)
     y = 16 + 0.257 * r + 0.504 * g + 0.098 * b
     u = 128 - 0.148 * r - 0.291 * g + 0.439 * b

@@ -18,7 +18,7 @@ from squeeze_segnet_ros.models.unpooling.contract import pooled_length
 
 
 def sparse_image(shape):
-    """Peaks on a zero background: neighboring windows name the same peak, and ties are common."""
+    """Return peaks on a zero background: neighboring windows name the same peak, and ties are common."""
     image = torch.rand(shape, generator=torch.Generator().manual_seed(0))
     image = image.where(image > 0.8, 0.0)
     # Windows that meet at the even pixels share them most often.
@@ -125,7 +125,7 @@ class TestTriton(UnpoolingContract):
 
 @pytest.fixture(params=[1, 2, 3, 8])
 def threads(request):
-    """PyTorch with that many threads."""
+    """Run PyTorch with that many threads."""
     before = torch.get_num_threads()
     torch.set_num_threads(request.param)
     yield request.param

@@ -16,7 +16,7 @@ from squeeze_segnet_ros.training.losses import (
 
 
 def pixels_of(labels, classes):
-    """Pixels of each class in each image: int64 (N, K)."""
+    """Return pixels of each class in each image: int64 (N, K)."""
     return torch.stack([torch.bincount(image.flatten().int(), minlength=256) for image in labels])[
         :, :classes
     ]
