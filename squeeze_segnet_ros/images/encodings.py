@@ -127,8 +127,7 @@ def demosaiced(values: np.ndarray, name: str) -> np.ndarray:
         return np.asarray(cv2.cvtColor(values, encoding.to_rgb))
     except cv2.error as error:
         raise InvalidImageError(
-            f"{values.shape[1]}x{values.shape[0]} {name} picture cannot be converted: "
-            f"{' '.join(str(error).split())}"
+            f"{values.shape[1]}x{values.shape[0]} {name} picture cannot be converted: {one_line(error)}"
         ) from None
 
 
