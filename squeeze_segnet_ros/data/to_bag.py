@@ -7,14 +7,22 @@ from pathlib import Path
 
 from squeeze_segnet_ros.bags.writer import BagWriter
 from squeeze_segnet_ros.data.dataset import Dataset
+from squeeze_segnet_ros.topics import COMPRESSED_SUFFIX
 
 CAMERA = "/camera/front"
 IMAGE_TOPIC = f"{CAMERA}/image_raw/compressed"
 CAMERA_INFO_TOPIC = f"{CAMERA}/camera_info"
-TRUTH_TOPIC = f"{CAMERA}/label_truth"
 FRAME_ID = "camera_front_optical_frame"
 START_NS = 1_600_000_000 * 10**9
 """Stamp of the first frame; a data set has none, and a fixed one makes equal bags of equal data sets."""
+
+
+def truth_topic(camera: str) -> str:
+    """Return where a bag has the true labels of a camera: ``/camera/front/label_truth``."""
+    return camera.removesuffix(COMPRESSED_SUFFIX).rpartition("/")[0] + "/label_truth"
+
+
+TRUTH_TOPIC = truth_topic(IMAGE_TOPIC)
 
 
 def write_bag(

@@ -147,10 +147,10 @@ def _frames(task: Task, options: Options) -> int:
 
 
 class Teller:
-    """Tells the progress of a run: on one line of a terminal, with a line a minute in a log."""
+    """Tells the progress of a run: on one line of a terminal, in a log with a line for each period."""
 
-    def __init__(self, total: int, quiet: bool) -> None:
-        self.total, self._quiet = total, quiet
+    def __init__(self, total: int, quiet: bool, period_s: float = _PERIOD_S) -> None:
+        self.total, self._quiet, self._period_s = total, quiet, period_s
         self._started = self._told = time.monotonic()
         self._before, self._name, self._last = 0, "", 0
         self.was_told = False
@@ -167,7 +167,7 @@ class Teller:
     def tell(self, done: int, what: str) -> None:
         """Tell how many frames are done, where it is time to."""
         self.was_told, now = True, time.monotonic()
-        if self._quiet or now - self._told < (0.2 if self._terminal else _PERIOD_S):
+        if self._quiet or now - self._told < (0.2 if self._terminal else self._period_s):
             return
         self._told = now
         rate = done / (now - self._started)

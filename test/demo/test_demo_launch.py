@@ -15,7 +15,7 @@ import pytest
 pytest.importorskip("rclpy", reason="needs ROS 2")
 
 
-from demo import command as demo
+from demo import playing as demo
 from squeeze_segnet_ros import models
 from squeeze_segnet_ros.__main__ import main
 from squeeze_segnet_ros.bags import BagWriter, messages, open_bag
@@ -122,7 +122,7 @@ def truth_against_network(bag: Path, weights: Path) -> np.ndarray:
 def test_ctrl_c_ends_everything_within_five_seconds(weights: Path, tmp_path: Path) -> None:
     long_bag = write_bag(tmp_path / "long", 600)
     with start("--bag", long_bag, "--output", tmp_path, "--weights", weights, "--rate", "1") as running:
-        running.wait_for_line("of 600 frames labelled")
+        running.wait_for_line("of 600 frames")
         running.send(signal.SIGINT)
         pressed = time.monotonic()
         assert running.wait() == 130
@@ -196,7 +196,7 @@ def test_latency_is_wall_time_whatever_the_rate_of_the_bag(start: int) -> None:
 def test_missing_frames_are_named_with_their_stamps() -> None:
     frames = tuple(demo.Frame("/camera", START + index) for index in range(3))
     seen = demo.Seen(labels={frames[0]: np.zeros((1, 1), np.uint8)})
-    line = demo.missing_frames(demo.Played(frames, 0.1, 1.0), seen)
+    line = demo.missing_frames(demo.Played(("/camera",), frames, 0.1, 1.0), seen)
     assert line.startswith("2 frames have no label")
     assert "1700000000.000000001, 1700000000.000000002" in line
 
