@@ -51,6 +51,7 @@ ARGUMENTS = (
     argument("rate", "1.0", "Speed of the bag, 1.0 as recorded."),
     argument("loop", "false", "Play the bag again and again: true or false."),
     argument("rviz", "false", "Open RViz with the results: true or false."),
+    argument("view", "false", "Show the results in the browser: true, false, or [ADDRESS:]PORT."),
     argument("record", "", "Bag to record the labels into; whole after Ctrl-C."),
     argument("name", "segnet", "Name of the node: two on one computer need two."),
     argument("namespace", "", "Namespace of the node, below the one that an including launch file sets."),
@@ -92,6 +93,8 @@ def start(context):
         actions += play(plan)
     if plan.record:
         actions.append(record(plan))
+    if plan.view:
+        actions.append(view(plan))
     if plan.rviz:
         actions.append(show(context, plan))
     return actions
@@ -152,6 +155,23 @@ def record(plan):
         namespace="/",
         parameters=[{"use_sim_time": plan.sim_time}],
         arguments=[plan.record, "--cameras", *plan.cameras],
+        output="screen",
+    )
+
+
+def view(plan):
+    """Show the outputs in the browser; where that does not work, a line says why, and nothing else ends."""
+    bind, port = plan.view
+    return Node(
+        package=PACKAGE,
+        executable="viewer",
+        name=f"{plan.name}_viewer",
+        namespace="/",
+        parameters=[{"use_sim_time": plan.sim_time}],
+        arguments=[
+            *("--node", plan.node, "--bind", bind, "--port", str(port), "--transport", plan.transport),
+            *("--cameras", *plan.cameras),
+        ],
         output="screen",
     )
 

@@ -25,6 +25,7 @@ class FittingSubscription:
         callback: called with each message and rclpy's facts about it.
         reliability: what is asked for; None takes what every publisher offers.
         on_renewed: called when a new subscription takes the old one's place.
+        raw: whether the messages are handed over as they came, serialized.
     """
 
     def __init__(
@@ -36,6 +37,7 @@ class FittingSubscription:
         depth: int,
         reliability: ReliabilityPolicy | None = None,
         on_renewed: Callable[[], None] = lambda: None,
+        raw: bool = False,
     ) -> None:
         self.topic = node.resolve_topic_name(topic)
         self._node = node
@@ -44,6 +46,7 @@ class FittingSubscription:
         self._depth = depth
         self._reliability = reliability
         self._on_renewed = on_renewed
+        self._raw = raw
         self._subscription: Subscription | None = None
         self._complained = False
         self._subscribe(self._fitting(self.offers()))
@@ -110,6 +113,7 @@ class FittingSubscription:
             # An executor looks at every event that might come each time it waits: asking now and then is
             # less.
             event_callbacks=SubscriptionEventCallbacks(use_default_callbacks=False),
+            raw=self._raw,
         )
 
 

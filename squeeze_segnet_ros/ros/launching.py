@@ -18,6 +18,7 @@ from squeeze_segnet_ros.errors import BagError, ConfigError
 from squeeze_segnet_ros.ros.config import NodeConfig, settings
 from squeeze_segnet_ros.ros.parameter_file import ParameterFile
 from squeeze_segnet_ros.topics import COMPRESSED_SUFFIX, LABEL_PNG, OUTPUTS, output_bases
+from squeeze_segnet_ros.view.web import LOOPBACK, PORT
 
 BAG_FRAMES_WAITING = 10
 """``max_waiting`` with a bag: a hiccup of a busy computer should cost no frame of a recording."""
@@ -68,6 +69,8 @@ class Plan:
         bag: how to label the bag, if there is one.
         player: the arguments of the bag player.
         rviz: whether RViz is wanted.
+        view: address and port of the page in the browser, None for none.
+        transport: how the node takes pictures, raw or compressed.
         record: the bag that the outputs are recorded into, or nothing.
         sim_time: whether the time comes from /clock.
         remarks: lines that the user should read.
@@ -83,6 +86,8 @@ class Plan:
     bag: BagPlan | None
     player: tuple[str, ...]
     rviz: bool
+    view: tuple[str, int] | None
+    transport: str
     record: str
     sim_time: bool
     remarks: tuple[str, ...]
@@ -179,6 +184,8 @@ def make_plan(
         bag=bag,
         player=player,
         rviz=rviz,
+        view=view_place(arguments["view"]),
+        transport=str(given.get("transport", in_file.get("transport", NodeConfig().transport))),
         record=record,
         sim_time=bool(given.get("use_sim_time", in_file.get("use_sim_time", False))),
         remarks=tuple(filter(None, remarks)),
@@ -201,6 +208,20 @@ def truth(name: str, text: str) -> bool:
         return _TRUTH[text.lower()]
     except KeyError:
         raise ConfigError(f"{name} is '{text}': give true or false") from None
+
+
+def view_place(text: str) -> tuple[str, int] | None:
+    """Return address and port of the page that the argument ``view`` asks for; None for none.
+
+    Raises:
+        ConfigError: it is neither true nor false, nor a port with or without an address.
+    """
+    if text.lower() in _TRUTH:
+        return (LOOPBACK, PORT) if _TRUTH[text.lower()] else None
+    bind, _, port = text.rpartition(":")
+    if not port.isdecimal() or int(port) > 65535:
+        raise ConfigError(f"view is '{text}': give true, false, a port, or ADDRESS:PORT to listen on")
+    return bind.strip("[]") or LOOPBACK, int(port)
 
 
 def one_of(name: str, text: str, choices: Sequence[str]) -> str:

@@ -165,6 +165,7 @@ ARGUMENTS = {
     "rate": "1.0",
     "loop": "false",
     "rviz": "false",
+    "view": "false",
     "record": "",
     "name": "segnet",
     "respawn": "false",
