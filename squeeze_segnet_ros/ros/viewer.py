@@ -42,7 +42,7 @@ from squeeze_segnet_ros.view import web
 from squeeze_segnet_ros.view.layout import short_names
 from squeeze_segnet_ros.view.recording import Recording, figures_of
 
-RATE = 10.0
+RATE = 5.0
 """Pictures a second that are shown of a camera, at most."""
 PICTURES_MB = 48
 """Of pictures that wait for their labels, of each camera. Where they are more, every other one is let go."""

@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 from squeeze_segnet_ros.errors import ConfigError, one_line
 
 TIMELINE = "stamp"
-_SIDE_BY_SIDE = 2
-"""Up to so many cameras have their confidence beside their labels; of more it is behind a tab."""
+_WITH_CONFIDENCE = 2
+"""Up to so many cameras are shown with their confidence; of more it is behind a tab."""
 
 
 def library() -> Any:
@@ -74,9 +74,8 @@ def blueprint(cameras: Sequence[str], live: bool) -> Any:
         entities = paths(camera)
         scenes.append(parts.Spatial2DView(origin=entities.scene, name=camera))
         confidences.append(parts.Spatial2DView(origin=entities.confidence, name=f"{camera}: confidence"))
-    if len(cameras) <= _SIDE_BY_SIDE:
-        both = [view for pair in zip(scenes, confidences, strict=True) for view in pair]
-        pictures = parts.Grid(*both, grid_columns=2)
+    if len(cameras) <= _WITH_CONFIDENCE:
+        pictures = parts.Grid(*scenes, *confidences, grid_columns=2)
     else:
         columns = 2 if len(cameras) <= 4 else 3
         pictures = parts.Tabs(
@@ -96,22 +95,24 @@ def blueprint(cameras: Sequence[str], live: bool) -> Any:
         ]
         return views[0] if len(views) == 1 else parts.Tabs(*views, name=title)
 
+    columns = parts.TextLogColumns(timeline_columns=[TIMELINE], text_log_columns=["loglevel", "body"])
     figures = parts.Horizontal(
         plots("shares", "class shares in %"),
         plots("times", "time in ms"),
         plots("counts", "frames"),
-        parts.TextLogView(origin="/log", name="findings"),
+        parts.TextLogView(origin="/log", name="findings", columns=columns),
         column_shares=[3, 2, 2, 2],
     )
     return parts.Blueprint(
         parts.Vertical(pictures, figures, row_shares=[5, 3]),
         parts.BlueprintPanel(state="collapsed"),
         parts.SelectionPanel(state="collapsed"),
+        # What loops does not follow.
         parts.TimePanel(
             state="collapsed",
             timeline=TIMELINE,
             play_state="following" if live else "playing",
-            loop_mode="all",
+            loop_mode="off" if live else "all",
         ),
         auto_views=False,
         auto_layout=False,

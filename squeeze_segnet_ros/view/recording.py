@@ -256,7 +256,7 @@ class Recording:
         self._found[camera] = set(kinds)
 
     def _log_line(self, camera: str, level: Level, text: str) -> None:
-        line = self._rerun.TextLog(text, level=_LEVELS[level])
+        line = self._rerun.TextLog(f"{camera}: {text}", level=_LEVELS[level])
         self._stream.log(paths(camera).log, line)
 
 

@@ -95,7 +95,7 @@ def test_a_finding_is_told_when_it_comes_and_when_it_goes(tmp_path: Path) -> Non
             recording.log_figures("front", START + index * 10**6, Figures([1], findings=findings))
     lines = rows(tmp_path / "drive.rrd")["/log/front"]
     told = [(values(line, "level")[0], values(line, "text")[0]) for line in lines]
-    assert told == [("WARN", "frozen: 3 equal frames"), ("INFO", "frozen: over")]
+    assert told == [("WARN", "front: frozen: 3 equal frames"), ("INFO", "front: frozen: over")]
 
 
 def test_a_file_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
