@@ -66,6 +66,10 @@ def _domain() -> Iterator[int]:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    for item in items:
+        observes = "observer" in getattr(item, "fixturenames", ())
+        if (observes or item.get_closest_marker("launch")) and not item.get_closest_marker("graph"):
+            raise pytest.UsageError(f"{item.nodeid} starts nodes: mark it graph")
     # Those that start nodes take turns: each of them wants a computer of its own.
     if hasattr(config, "workerinput"):
         for item in items:
