@@ -30,10 +30,14 @@ class Transport(NamedTuple):
     remark: str
 
 
+def chosen_profile(environment: Mapping[str, str]) -> str:
+    """Return the profile file that the environment names, or nothing."""
+    return next((environment[name] for name in VARIABLES if environment.get(name)), "")
+
+
 def is_in_force(environment: Mapping[str, str]) -> bool:
     """Return whether the profile is that of this package, from wherever it is installed."""
-    chosen = next((environment[name] for name in VARIABLES if environment.get(name)), "")
-    return Path(chosen).parts[-len(_PROFILE) :] == _PROFILE
+    return Path(chosen_profile(environment)).parts[-len(_PROFILE) :] == _PROFILE
 
 
 def choose_transport(
@@ -50,12 +54,11 @@ def choose_transport(
         middleware: the RMW implementation in use, such as rmw_fastrtps_cpp.
         shared_memory: size of /dev/shm in bytes; None looks.
     """
-    chosen = next((environment[name] for name in VARIABLES if environment.get(name)), None)
     if not middleware.startswith("rmw_fastrtps"):
         return Transport({}, f"the middleware is {middleware}: {profile.name} is for Fast DDS and left out")
     if is_in_force(environment):
         return Transport({}, "")
-    if chosen is not None:
+    if chosen := chosen_profile(environment):
         return Transport({}, f"Fast DDS profile {chosen} is left as it is: {_LARGE} need a large SHM segment")
     if transports := environment.get("FASTDDS_BUILTIN_TRANSPORTS"):
         return Transport(

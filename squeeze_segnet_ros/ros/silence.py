@@ -72,9 +72,8 @@ def _nothing_received(topic: str, publishers: int, best_effort: bool) -> str:
             "reach another's node, run both as the same"
         )
     if best_effort and "fastrtps" in os.environ.get("RMW_IMPLEMENTATION", "rmw_fastrtps_cpp"):
-        profile = next((os.environ[name] for name in fastdds.VARIABLES if os.environ.get(name)), "")
         line += "; images above 512 KiB are lost between processes unless "
-        if profile:
+        if profile := fastdds.chosen_profile(os.environ):
             line += f"the publisher has the Fast DDS profile {profile} too"
         else:
             line += f"both sides have a Fast DDS profile as config/fastdds.xml ({fastdds.PAGE})"
