@@ -40,6 +40,8 @@ else:
     from backports import zstd
 
 SUFFIXES = (".mcap", ".db3")
+NEARLY = (".bag", ".zst", ".zstd")
+"""Suffixes of what becomes a bag: opening it says how."""
 _METADATA = "metadata.yaml"
 _LATEST_NS = 2**63
 _MOST_BYTES = 2**29
@@ -331,7 +333,7 @@ def _open_file(path: Path, recover: bool) -> tuple[Reader, str | None]:
         raise BagError(
             f"{path}: a ROS 1 bag: convert it with `rosbags-convert --src {path} --dst {path.stem}`"
         )
-    if path.suffix == ".zstd":
+    if path.suffix in (".zst", ".zstd"):
         raise BagError(
             f"{path}: a compressed file: unpack it first with `zstd -d {path}`, or name its bag folder"
         )

@@ -5,6 +5,7 @@ The only place that decodes pictures, whether they come from a network, a bag or
 
 from __future__ import annotations
 
+import re
 import struct
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,19 @@ _JPEG_START = b"\xff\xd8\xff"
 _JPEG_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _JPEG_ALONE = frozenset({0x01, *range(0xD0, 0xD9)})
 _JPEG_SCAN, _JPEG_END = 0xDA, b"\xff\xd9"
+_OTHERS = {
+    name: re.compile(pattern, re.DOTALL)
+    for name, pattern in {
+        "TIFF": rb"II\*\0|MM\0\*",
+        "AVIF or HEIF": rb".{4}ftyp",
+        "JPEG 2000": rb"\0\0\0\x0cjP|\xff\x4f\xff\x51",
+        "a GIF": rb"GIF8",
+        "zstd": rb"\x28\xb5\x2f\xfd",
+        "a piece of a film (H.264 or H.265)": rb"\0\0\0?\x01",
+        "depth with a header of image_transport's (compressedDepth)": rb".{12}\x89PNG",
+    }.items()
+}
+"""What drivers and other transports put into a CompressedImage, to be named where it is refused."""
 # A rotation in the EXIF data of a camera's picture would break the match with its calibration.
 _AS_STORED = cv2.IMREAD_IGNORE_ORIENTATION
 
@@ -187,8 +201,10 @@ def declared_size(data: bytes, max_pixels: int = MAX_PIXELS) -> tuple[int, int]:
         width, height = abs(width), abs(height)  # from the top where the height is negative
     else:
         start = data[:4].hex(" ") or "nothing"
+        found = next((name for name, pattern in _OTHERS.items() if pattern.match(data)), "")
         raise InvalidImageError(
-            f"the picture starts with {start}: expected JPEG (ff d8 ff), PNG (89 50 4e 47), WebP or BMP"
+            f"the picture {f'is {found}' if found else f'starts with {start}'}: expected JPEG (ff d8 ff), "
+            "PNG (89 50 4e 47), WebP or BMP"
         )
     check_size(f"{kind} declares", width, height, max_pixels)
     if not complete:

@@ -9,7 +9,15 @@ from typing import Any
 
 from squeeze_segnet_ros.bags.cameras import Cameras, find_cameras
 from squeeze_segnet_ros.bags.messages import CAMERA_INFO, COMPRESSED_IMAGE, image_message
-from squeeze_segnet_ros.bags.reader import BagReader, Message, bags_in, is_bag, printable
+from squeeze_segnet_ros.bags.reader import (
+    NEARLY,
+    BagReader,
+    Message,
+    bags_in,
+    is_bag,
+    open_bag,
+    printable,
+)
 from squeeze_segnet_ros.errors import BagError, ConfigError, InvalidImageError
 from squeeze_segnet_ros.images.decoding import pixels_of, read_image
 from squeeze_segnet_ros.images.encodings import DEEP, Pixels
@@ -32,12 +40,15 @@ def find_inputs(paths: Sequence[str | Path]) -> list[Path]:
 
     Raises:
         ConfigError: a path is none of them; says what would be right.
+        BagError: it would be a bag, and has to be converted or unpacked before; says how.
     """
     found: list[Path] = []
     for given in paths:
         path = Path(given).expanduser()
         if not path.exists():
             raise ConfigError(f"no such input: {path}")
+        if path.suffix in NEARLY:
+            open_bag(path)
         if is_bag(path) or path.suffix.lower() in (*PICTURES, *FILMS):
             found.append(path)
         elif not path.is_dir():

@@ -200,6 +200,7 @@ def test_file_that_is_no_bag(tmp_path: Path) -> None:
         ("a.txt", "not a bag"),
         ("a.bag", "ROS 1"),
         ("a.mcap.zstd", "zstd -d"),
+        ("a.db3.zst", "zstd -d"),
         ("a.mcap", "not an mcap"),
     ]:
         (tmp_path / name).write_text("hello world, this is text")

@@ -192,3 +192,20 @@ def test_bytes_that_are_no_message_get_one_line() -> None:
         for kind in messages.IMAGE_TYPES:
             with pytest.raises(InvalidImageError, match=f"bytes that are no {kind}"):
                 messages.decode_image(data, kind)
+
+
+@pytest.mark.parametrize(
+    ("data", "found"),
+    [
+        (cv2.imencode(".tiff", COLOR)[1].tobytes(), "is TIFF"),
+        (b"\0\0\0\x1cftypavif", "is AVIF or HEIF"),
+        (b"GIF89a", "is a GIF"),
+        (b"\0\0\0\x01\x67", r"is a piece of a film \(H.264 or H.265\)"),
+        (b"\0" * 12 + cv2.imencode(".png", COLOR)[1].tobytes(), "is depth with a header"),
+        (b"hello", "starts with 68 65 6c 6c"),
+        (b"", "starts with nothing"),
+    ],
+)
+def test_what_is_no_picture_is_named(data: bytes, found: str) -> None:
+    with pytest.raises(InvalidImageError, match=f"the picture {found}: expected JPEG|the picture {found} "):
+        decode(data)

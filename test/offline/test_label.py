@@ -508,6 +508,7 @@ def test_a_full_disk_is_said_and_leaves_nothing_half(tmp_path: Path, monkeypatch
     [
         (["no/such/bag"], "no such input: no/such/bag"),
         (["{tmp}/notes.txt"], "not a bag .* a picture .* or a film"),
+        (["{tmp}/old.bag"], "a ROS 1 bag: convert it with `rosbags-convert"),
         (["{tmp}/empty"], "a folder without bags, pictures or films"),
         (["{tmp}/drive", "--topics", "/nope"], f"no camera /nope in this bag: it has {FRONT}, {REAR}"),
         (["{tmp}/drive", "--outputs", "label,nothing"], "no output 'nothing': choose from label,"),
@@ -524,6 +525,7 @@ def test_bad_input_is_one_line(tmp_path: Path, capfd: Any, arguments: list[str],
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         write_bag(tmp_path / name, 2)
     (tmp_path / "notes.txt").write_text("hello")
+    (tmp_path / "old.bag").write_text("#ROSBAG V2.0")
     (tmp_path / "empty").mkdir()
     (tmp_path / "done" / "drive").mkdir(parents=True)
     filled = [argument.format(tmp=tmp_path) for argument in arguments]
