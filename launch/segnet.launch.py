@@ -92,7 +92,7 @@ def start(context):
     if plan.bag:
         actions += play(plan)
     if plan.record:
-        actions.append(record(plan))
+        actions += record(plan)
     if plan.view:
         actions.append(view(plan))
     if plan.rviz:
@@ -147,8 +147,11 @@ def play(plan):
 
 
 def record(plan):
-    """Write the outputs into a bag; the recorder ends, and its bag is whole, with everything else."""
-    return Node(
+    """Write the outputs into a bag; the recorder ends, and its bag is whole, with everything else.
+
+    Where it fails, the labels of a bag have no purpose, while a vehicle needs them all the same.
+    """
+    recorder = Node(
         package=PACKAGE,
         executable="recorder",
         name=f"{plan.name}_recorder",
@@ -157,6 +160,9 @@ def record(plan):
         arguments=[plan.record, "--cameras", *plan.cameras],
         output="screen",
     )
+    if not plan.bag:
+        return [recorder]
+    return [RegisterEventHandler(OnProcessExit(target_action=recorder, on_exit=then(None))), recorder]
 
 
 def view(plan):

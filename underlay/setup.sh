@@ -271,7 +271,7 @@ choose_kind() {
 }
 
 main() {
-    local kind name venv build required distribution='' number=0 steps=0 started=$SECONDS
+    local kind name venv build built required distribution='' number=0 steps=0 started=$SECONDS
     export DISTRO=${DISTRO:-jazzy}
     choose_kind
     if is_set_up $kind; then
@@ -302,8 +302,9 @@ main() {
         "setup_$kind"
         environment_hash $kind >"$venv/.set-up"
     fi
+    built=$(workspace_hash $kind) # not what may have changed meanwhile
     step 'building the workspace' build_workspace $kind
-    workspace_hash $kind >"$build/.set-up"
+    echo "$built" >"$build/.set-up"
     put_away_old
     use_it
     rm -rf .venvs/old

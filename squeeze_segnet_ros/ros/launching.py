@@ -145,7 +145,7 @@ def make_plan(
     cameras = names_in(arguments["cameras"])
     rviz, loop = truth("rviz", arguments["rviz"]), truth("loop", arguments["loop"])
     rate = checked_rate(arguments["rate"])
-    record = str(Path(arguments["record"]).expanduser().absolute()) if arguments["record"] else ""
+    record = checked_record(arguments["record"])
     bag = None
     if arguments["bag"]:
         # The package's own file names every parameter, and its cameras are not those of the bag.
@@ -279,6 +279,23 @@ def checked_rate(text: str) -> str:
     if not valid:
         raise ConfigError(f"rate is '{text}': give a number above 0, such as 0.5 for half the recorded speed")
     return text
+
+
+def checked_record(text: str) -> str:
+    """Return the path of the bag to record into as the launch argument gives it; nothing for an empty text.
+
+    Raises:
+        ConfigError: there is something already, or there can be nothing.
+    """
+    if not text:
+        return ""
+    path = Path(text).expanduser().absolute()
+    if path.exists():
+        raise ConfigError(f"record: {path} exists already: remove it or choose another name for the bag")
+    folder = next(parent for parent in path.parents if parent.exists())
+    if not folder.is_dir() or not os.access(folder, os.W_OK):
+        raise ConfigError(f"record: {path} cannot be written: {folder} is no folder that may be written to")
+    return str(path)
 
 
 def plan_bag(

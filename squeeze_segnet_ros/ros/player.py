@@ -33,6 +33,8 @@ _ACKNOWLEDGE_S = 5.0
 _LATE_NS = 10_000_000
 _FILL_S = 0.5  # before the first message, so that it does not wait for the disk
 _DECODED_SIZE = 12  # a decoded image is about so many times its jpeg
+_STILL_NS = 10**8
+"""Period of a single frame in a loop."""
 _GLOBAL_TOPICS = ("/clock", "/tf", "/tf_static", "/rosout", "/parameter_events", "/diagnostics")
 
 
@@ -115,8 +117,8 @@ class Player:
         self._images = [self._publishers[name] for name in self._publishers if name in bag.images]
         self._images += self._decoded.values()
         counts = [bag.info[name].count for name in self._publishers if name in bag.images] or [bag.count]
-        # One camera period between the last message of a loop and the first of the next.
-        self._lap_ns = bag.duration_ns + bag.duration_ns // max(1, max(counts) - 1)
+        # One camera period between the last message of a loop and the first of the next; one frame has none.
+        self._lap_ns = bag.duration_ns + (bag.duration_ns // max(1, max(counts) - 1) or _STILL_NS)
         self._started_ns = 0  # monotonic clock
         self._started_at_ns = 0  # since the epoch
         self._lap = 0

@@ -278,6 +278,19 @@ def test_rviz_follows_the_namespace_and_outputs_that_bear_their_cameras_name() -
     assert remappings["/camera/front/segmentation/label"] == "/robot1/cam0/segmentation/label"
 
 
+@pytest.mark.parametrize(
+    ("record", "words"), [("there", "exists already"), ("file/new", "is no folder that may be written to")]
+)
+def test_a_recording_that_cannot_be_is_refused_before_anything_starts(
+    tmp_path: Path, record: str, words: str
+) -> None:
+    (tmp_path / "there").mkdir()
+    (tmp_path / "file").touch()
+    with pytest.raises(ConfigError, match=f"record: {tmp_path / record} .*{words}"):
+        planned(record=str(tmp_path / record))
+    assert planned(record=str(tmp_path / "drives" / "new")).record == str(tmp_path / "drives" / "new")
+
+
 def test_names_below_the_node_s_own() -> None:
     plan = planned("robot1", cameras="~/image_raw", name="eyes")
     assert plan.parameters["cameras"] == ["~/image_raw"]

@@ -160,7 +160,7 @@ def jpeg_bomb() -> bytes:
     ("data", "words"),
     [
         (b"", "starts with nothing: expected JPEG"),
-        (b"GIF89a" + bytes(100), "starts with 47 49 46 38"),
+        (b"GIF89a" + bytes(100), "is a GIF"),
         (png_bomb(), f"PNG declares 60000x60000: expected at most {MAX_PIXELS} pixels"),
         (jpeg_bomb(), f"JPEG declares 60000x60000: expected at most {MAX_PIXELS} pixels"),
         (encoded(".png")[:-40], "cut off"),

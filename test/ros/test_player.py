@@ -236,6 +236,18 @@ def test_loop_starts_again_with_the_recorded_time_until_it_is_stopped(
     assert all(jump < -FRAMES * STEP // 2 for jump in jumps)
 
 
+def test_a_single_frame_in_a_loop_has_a_period(listener: Listener, tmp_path: Path) -> None:
+    with BagWriter(tmp_path / "still") as writer:
+        writer.write_image(CAMERA, START, "cam", picture(0))
+    listener.listen(Clock, "/clock")
+    listener.listen(Image, CAMERA)
+    player = listener.start(tmp_path / "still", "--loop", "--clock")
+    listener.wait_for(lambda: len(listener.received[CAMERA]) > 3)
+    assert player.stop(signal.SIGINT) == 0
+    times = [nanoseconds(clock.clock) - START for clock in listener.received["/clock"]]
+    assert max(times) > 5 * 10**7, "without a period the clock stands still and frames flood the graph"
+
+
 def test_decompress_publishes_the_decoded_image_beside_the_compressed_one(
     listener: Listener, bag: Path
 ) -> None:
