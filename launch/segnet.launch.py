@@ -43,6 +43,9 @@ def argument(name, default_value, description):
 ARGUMENTS = (
     argument("params_file", PARAMS_FILE, "ROS parameter file of the node."),
     argument("cameras", "", f"Image topics, as /a,/b ({AS_IN_FILE}, or those of the bag)."),
+    argument(
+        "transport", "", f"raw or compressed, what the cameras publish ({AS_IN_FILE}, or what fits the bag)."
+    ),
     argument("model", "", f"Name of the network, or path of a card ({AS_IN_FILE})."),
     argument("weights", "", f"A safetensors file ({AS_IN_FILE})."),
     argument("device", "", f"auto, cpu, cuda or cuda:N ({AS_IN_FILE})."),

@@ -25,7 +25,7 @@ BAG_FRAMES_WAITING = 10
 RVIZ_CAMERA = "/camera/front/image_raw"
 """The camera that the RViz file shows; the one that there is is mapped onto it."""
 _LOG_LEVELS = ("debug", "info", "warn", "error", "fatal")
-_PRECISIONS = next(each.choices for each in settings() if each.name == "precision")
+_CHOICES = {each.name: each.choices for each in settings() if each.choices}
 _TRUTH = {
     "true": True,
     "yes": True,
@@ -140,8 +140,9 @@ def make_plan(
         given["model"] = str(Path(given["model"]).expanduser().absolute())
     if arguments["weights"]:
         given["weights"] = str(Path(arguments["weights"]).expanduser().absolute())
-    if arguments["precision"]:
-        given["precision"] = one_of("precision", arguments["precision"], _PRECISIONS)
+    for name in ("precision", "transport"):
+        if arguments[name]:
+            given[name] = one_of(name, arguments[name], _CHOICES[name])
     cameras = names_in(arguments["cameras"])
     rviz, loop = truth("rviz", arguments["rviz"]), truth("loop", arguments["loop"])
     rate = checked_rate(arguments["rate"])
@@ -151,7 +152,8 @@ def make_plan(
         # The package's own file names every parameter, and its cameras are not those of the bag.
         asked = {} if params_file == own_params_file else in_file
         path = str(Path(arguments["bag"]).expanduser())
-        bag = plan_bag(path, cameras or _names(asked.get("cameras")), asked.get("transport"), rviz)
+        transport = given.get("transport", asked.get("transport"))
+        bag = plan_bag(path, cameras or _names(asked.get("cameras")), transport, rviz)
         cameras = bag.cameras
         given |= {"max_waiting": asked.get("max_waiting", BAG_FRAMES_WAITING)}
         given |= {"transport": bag.transport, "use_sim_time": True}

@@ -154,6 +154,7 @@ def test_bags_without_what_was_asked_for(tmp_path: Path, raw: Topics, asked: dic
 
 ARGUMENTS = {
     "cameras": "",
+    "transport": "",
     "model": "",
     "weights": "",
     "device": "",
@@ -197,11 +198,14 @@ def test_truth_values_in_any_case(text: str) -> None:
 
 
 def test_choices_in_any_case() -> None:
-    plan = planned(log_level="DEBUG", precision="FP16")
-    assert (plan.log_level, plan.parameters) == ("debug", {"precision": "fp16"})
+    plan = planned(log_level="DEBUG", precision="FP16", transport="Compressed")
+    assert plan.log_level == "debug"
+    assert plan.parameters == {"precision": "fp16", "transport": "compressed"}
 
 
-@pytest.mark.parametrize("name", ["use_sim_time", "rviz", "loop", "respawn", "log_level", "precision"])
+@pytest.mark.parametrize(
+    "name", ["use_sim_time", "rviz", "loop", "respawn", "log_level", "precision", "transport"]
+)
 def test_values_that_are_none(name: str) -> None:
     with pytest.raises(ConfigError, match=f"{name} is 'maybe': give "):
         planned(**{name: "maybe"})
