@@ -6,6 +6,7 @@ import json
 import signal
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import cv2
@@ -16,12 +17,9 @@ pytest.importorskip("rclpy", reason="needs ROS 2")
 
 
 from demo import playing as demo
-from squeeze_segnet_ros import models
 from squeeze_segnet_ros.__main__ import main
 from squeeze_segnet_ros.bags import BagWriter, messages, open_bag
 from squeeze_segnet_ros.classes import CAMVID
-from squeeze_segnet_ros.models import weights as weights_files
-from squeeze_segnet_ros.models.weights import WeightsMetadata
 from squeeze_segnet_ros.scoring.metrics import confusion_matrix, scores
 from squeeze_segnet_ros.view import contact_sheet
 from support.processes import Running
@@ -54,11 +52,8 @@ def bag(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return untrained weights: what they say means nothing, but is the same every time."""
-    path = tmp_path_factory.mktemp("weights") / "random.safetensors"
-    weights_files.save(path, models.build("squeeze_segnet"), WeightsMetadata("squeeze_segnet"))
-    return path
+def weights(untrained: Callable[..., Path]) -> Path:
+    return untrained()
 
 
 def start(*arguments: object) -> Running:

@@ -5,12 +5,9 @@ import json
 import cv2
 import numpy as np
 import pytest
-import torch
 
-from squeeze_segnet_ros import models
 from squeeze_segnet_ros.__main__ import main
 from squeeze_segnet_ros.errors import ConfigError
-from squeeze_segnet_ros.models import weights
 from squeeze_segnet_ros.scoring.corruptions import CORRUPTIONS, SEVERITIES, corrupt
 
 
@@ -52,15 +49,13 @@ def test_what_there_is_not_is_said():
 
 
 @pytest.mark.slow
-def test_evaluate_repeats_itself_under_corruptions(tmp_path, capsys):
-    torch.manual_seed(0)
-    weights.save(tmp_path / "enet.safetensors", models.build("enet"), weights.WeightsMetadata("enet"))
+def test_evaluate_repeats_itself_under_corruptions(untrained, tmp_path, capsys):
     for folder in ("val", "valannot"):
         (tmp_path / folder).mkdir()
     for i in range(4):
         cv2.imwrite(str(tmp_path / "val" / f"{i}.png"), street(36, 48))
         cv2.imwrite(str(tmp_path / "valannot" / f"{i}.png"), np.full((36, 48), i, np.uint8))
-    command = ["evaluate", "--model", "enet", "--weights", tmp_path / "enet.safetensors", "--data", tmp_path]
+    command = ["evaluate", "--model", "enet", "--weights", untrained("enet"), "--data", tmp_path]
     command += ["--device", "cpu", "--output", tmp_path / "out", "--limit", "2"]
     more = ["--corruptions", "fog", "jpeg_compression", "--severities", "1", "5"]
     assert main([*map(str, command), *more]) == 0
