@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from squeeze_segnet_ros.errors import ConfigError, one_line
+from squeeze_segnet_ros.errors import ConfigError, SegmentationError, one_line
 
 _BAGS = (".mcap", ".db3")
+_FLAT = frozenset({"s3", "gs", "abfs"})
+"""Stores without folders: to make one would make the bucket whose name somebody has misspelled."""
 
 
 def is_url(text: str | Path) -> bool:
@@ -22,8 +25,7 @@ def bags_at(url: str) -> list[str]:
     Raises:
         ConfigError: there are none, or it cannot be read.
     """
-    system, path = _open(url)
-    try:
+    with _open(url) as (system, path):
         if system.isfile(path):
             return [url]
         names = [name for name in system.ls(path, detail=False) if name.rstrip("/") != path.rstrip("/")]
@@ -32,12 +34,9 @@ def bags_at(url: str) -> list[str]:
         bags = [name for name in folders if system.isfile(f"{name.rstrip('/')}/metadata.yaml")]
         if any(name.endswith("/metadata.yaml") for name in names) or (files and not bags):
             return [url]
-        inside = [*folders, *files]
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"{url} cannot be read: {one_line(error)}") from None
-    if not inside:
-        raise ConfigError(f"{url}: no bags there")
-    return [system.unstrip_protocol(name) for name in sorted(inside)]
+        if not (folders or files):
+            raise ConfigError(f"{url}: no bags there")
+        return [system.unstrip_protocol(name) for name in sorted([*folders, *files])]
 
 
 def name_of(url: str) -> str:
@@ -51,13 +50,13 @@ def fetch(url: str, folder: Path) -> Path:
     """Copy a file or folder into a local folder and return where it is; a path is not copied.
 
     Raises:
-        OSError: it cannot be read.
+        ConfigError: it cannot be read.
     """
     if not is_url(url):
         return Path(url)
-    system, path = _open(url)
     target = folder / str(url).rstrip("/").rpartition("/")[2]
-    system.get(path.rstrip("/"), str(target), recursive=system.isdir(path))
+    with _open(url) as (system, path):
+        system.get(path.rstrip("/"), str(target), recursive=system.isdir(path))
     return target
 
 
@@ -65,58 +64,87 @@ def store(folder: Path, url: str, names: Sequence[str]) -> None:
     """Copy files below a local folder to the same names below a URL or path.
 
     Raises:
-        OSError: it cannot be written.
+        ConfigError: it cannot be written.
     """
-    system, path = _open(url)
-    for name in names:
-        target = f"{path.rstrip('/')}/{name}"
-        system.makedirs(target.rpartition("/")[0], exist_ok=True)
-        # Under its name only when it is whole: stores do that by themselves, disks do not.
-        if "file" in _protocols(system):
-            system.put_file(str(folder / name), f"{target}.unfinished")
-            system.mv(f"{target}.unfinished", target)
-        else:
-            system.put_file(str(folder / name), target)
+    with _open(url) as (system, path):
+        for name in names:
+            target = f"{path.rstrip('/')}/{name}"
+            _make_folder(system, target)
+            # Under its name only when it is whole: stores do that by themselves, disks do not.
+            if "file" in _protocols(system):
+                system.put_file(str(folder / name), f"{target}.unfinished")
+                system.mv(f"{target}.unfinished", target)
+            else:
+                system.put_file(str(folder / name), target)
 
 
 def write_text(url: str, text: str) -> None:
-    """Write a small file at a URL."""
-    system, path = _open(url)
-    system.makedirs(path.rpartition("/")[0], exist_ok=True)
-    system.pipe_file(path, text.encode())
+    """Write a small file at a URL.
+
+    Raises:
+        ConfigError: it cannot be written.
+    """
+    with _open(url) as (system, path):
+        _make_folder(system, path)
+        system.pipe_file(path, text.encode())
 
 
 def read_text(url: str) -> str | None:
-    """Return a small file at a URL, None where there is none."""
-    system, path = _open(url)
-    return system.cat_file(path).decode() if system.isfile(path) else None
+    """Return a small file at a URL, None where there is none.
+
+    Raises:
+        ConfigError: it cannot be read.
+    """
+    with _open(url) as (system, path):
+        return system.cat_file(path).decode() if system.isfile(path) else None
 
 
 def exists(url: str) -> bool:
-    """Return whether there is something at a URL."""
-    system, path = _open(url)
-    return bool(system.exists(path))
+    """Return whether there is something at a URL.
+
+    Raises:
+        ConfigError: that cannot be told.
+    """
+    with _open(url) as (system, path):
+        return bool(system.exists(path))
 
 
 def remove(url: str) -> None:
-    """Remove a folder and all in it, where it is there."""
-    system, path = _open(url)
-    if system.exists(path):
-        system.rm(path, recursive=True)
+    """Remove a folder and all in it, where it is there.
+
+    Raises:
+        ConfigError: it cannot be removed.
+    """
+    with _open(url) as (system, path):
+        if system.exists(path):
+            system.rm(path, recursive=True)
+
+
+def _make_folder(system: Any, path: str) -> None:
+    """Make the folder that a file will lie in, where there are such."""
+    if not _FLAT.intersection(_protocols(system)):
+        system.makedirs(path.rpartition("/")[0], exist_ok=True)
 
 
 def _protocols(system: Any) -> tuple[str, ...]:
     return (system.protocol,) if isinstance(system.protocol, str) else tuple(system.protocol)
 
 
-def _open(url: str) -> tuple[Any, str]:
-    """Return the file system of a URL and the path in it."""
+@contextmanager
+def _open(url: str) -> Iterator[tuple[Any, str]]:
+    """Give the file system of a URL and the path in it.
+
+    Raises:
+        ConfigError: what fails with it, in one line.
+    """
     try:
         import fsspec
     except ImportError:
         raise ConfigError('URLs need fsspec: pip install "squeeze_segnet_ros[fleet]"') from None
     try:
-        system, path = fsspec.core.url_to_fs(url)
-    except (ImportError, ValueError) as error:
-        raise ConfigError(f"{url}: {one_line(error)}") from None
-    return system, path
+        yield fsspec.core.url_to_fs(url)
+    except SegmentationError:
+        raise
+    # Each store has errors of its own: no credentials, no such bucket, no answer.
+    except Exception as error:
+        raise ConfigError(f"{url} cannot be read or written: {one_line(error)}") from None

@@ -67,10 +67,12 @@ def test_files_by_url(drives: Path, tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_a_bucket(bucket: str, drives: Path, tmp_path: Path) -> None:
     check_store(f"{bucket}/out", drives, tmp_path)
-    with pytest.raises(ConfigError, match="cannot be read"):
-        storage.bags_at("s3://nobody-has-this/drives")
+    for ask in (storage.bags_at, lambda url: storage.store(drives, url, ["torn.mcap"])):
+        with pytest.raises(ConfigError, match="s3://nobody-has-this/drives cannot be read or written: "):
+            ask("s3://nobody-has-this/drives")
 
 
 def test_a_store_of_an_unknown_kind_is_one_line() -> None:
-    with pytest.raises(ConfigError, match="nothing://x: Protocol not known: nothing"):
+    with pytest.raises(ConfigError, match="nothing://x cannot be read or written: ") as caught:
         storage.exists("nothing://x")
+    assert "Protocol not known: nothing" in str(caught.value)
