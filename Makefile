@@ -9,7 +9,7 @@ setup:
 	@bash underlay/setup.sh
 
 demo: setup
-	@$(run) python3 -m squeeze_segnet_ros demo $(if $(BAG),--bag "$$BAG") $(if $(CAMVID),--camvid "$$CAMVID")
+	@$(run) python3 -m squeeze_segnet_ros demo $(if $(BAG),--bag "$$BAG") $(if $(CAMVID),--camvid "$$CAMVID") $(if $(VIEW),--view)
 
 test: setup
 	@$(run) python3 -m pytest test -n 2 --dist loadgroup $(ARGS)

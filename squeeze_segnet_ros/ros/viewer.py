@@ -237,7 +237,9 @@ class Viewer:
                     self._show_picture(recording, name, ready)
             while self._lines:
                 name, stamp, level, text = self._lines.popleft()
-                recording.log_text(name, stamp, level, text)
+                # A clock that has not been heard yet would stretch the timeline back to 1970.
+                if any(latest) and stamp >= max(latest) - 60 * _BACK_NS:
+                    recording.log_text(name, stamp, level, text)
             # Until it is through to the slowest page, the newest frames replace each other.
             while not recording.flush(0.5) and not self._stop.is_set():
                 pass

@@ -34,6 +34,7 @@ _STAGE_COLORS = (
     (255, 167, 38),
     (100, 181, 246),
     (240, 98, 146),
+    (60, 60, 60),
 )
 _STAGES = ("wait", "decode", "upload", "network", "download", "publish")
 _DROPS = ("dropped_replaced", "dropped_too_old", "dropped_invalid", "dropped_failed", "dropped_shutting_down")

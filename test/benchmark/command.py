@@ -2,7 +2,8 @@
 
 Writes ``networks.json`` and ``networks.md`` (see :mod:`benchmark.networks`), ``engines.json``, ``engines.md``
 and ``engines.png`` (see :mod:`benchmark.peers`), ``offline.json`` and ``offline.md`` (see
-:mod:`benchmark.offline`), ``node.json`` and ``node.md`` (see :mod:`benchmark.node_rate`).
+:mod:`benchmark.offline`), ``node.json`` and ``node.md`` (see :mod:`benchmark.node_rate`), ``view.json`` and
+``view.md`` (see :mod:`benchmark.view_cost`).
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--size", default="480x360", help="width x height of the image in pixels [480x360]")
     parser.add_argument("--rounds", type=int, default=10, help="timed runs of each network [10]")
     parser.add_argument(
-        "--only", choices=("networks", "engines", "offline", "node"), help="one comparison [all]"
+        "--only", choices=("networks", "engines", "offline", "node", "view"), help="one comparison [all]"
     )
     parser.add_argument(
         "--engine-cases", nargs="+", default=ENGINE_CASES, metavar="CASE",
@@ -56,7 +57,7 @@ def run(args: argparse.Namespace) -> int:
     """Run the command."""
     if args.only == "offline":
         os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as label does, before PyTorch is imported
-    from benchmark import networks, node_rate, offline
+    from benchmark import networks, node_rate, offline, view_cost
 
     if args.only in (None, "networks"):
         networks.compare_networks(args)
@@ -72,5 +73,7 @@ def run(args: argparse.Namespace) -> int:
         subprocess.run(command, check=True)
     if args.only in (None, "node"):
         node_rate.compare(args.seconds, args.output)
+    if args.only in (None, "view"):
+        view_cost.compare(args.seconds, args.output)
     print(f"written to {args.output}/")
     return 0

@@ -15,6 +15,7 @@ import sys
 import time
 from collections import defaultdict
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -86,13 +87,20 @@ class Rate:
     cpu_ms: dict[str, float]
 
 
-def measure(case: Case, seconds: float, node: Sequence[str] | None = None, **environment: str) -> Rate:
+def measure(
+    case: Case,
+    seconds: float,
+    node: Sequence[str] | None = None,
+    beside: Sequence[str] = (),
+    **environment: str,
+) -> Rate:
     """Run the node and everything around it for some seconds.
 
     Args:
         case: what to send.
         seconds: how long, after a second of warming up.
         node: the node's command without parameters; ours with a network that does nothing, if None.
+        beside: a command that runs beside it, with the topics of the cameras at its end.
         environment: variables of the node beside those of this process.
 
     Raises:
@@ -112,7 +120,10 @@ def measure(case: Case, seconds: float, node: Sequence[str] | None = None, **env
     with Running([*command, "--ros-args", *given], **(own_graph | environment)) as running:
         running.wait_for_line("listening to " + topics[-1])
         around = [sys.executable, "-m", __name__, json.dumps(asdict(case)), str(seconds), str(running.pid)]
-        with Running(around, **own_graph) as cameras:
+        with ExitStack() as stack:
+            if beside:
+                stack.enter_context(Running([*beside, *topics], **own_graph)).wait_for_line("look at it: ")
+            cameras = stack.enter_context(Running(around, **own_graph))
             if cameras.wait(seconds + 60.0):
                 raise RuntimeError(cameras.text)
         running.send(signal.SIGINT)
@@ -154,7 +165,7 @@ def table(rates: Sequence[Rate]) -> str:
         times = [rate.cpu_ms.get(stage, 0.0) for stage in stages]
         latency = f"{rate.latency_p50_ms:.1f}, {rate.latency_p95_ms:.1f}"
         figures = [f"{each:.2f}" for each in (*times, sum(times))]
-        rows.append([rate.case, f"{rate.labels_per_second:.0f}", str(rate.lost), latency, *figures])
+        rows.append([rate.case, f"{rate.labels_per_second:.1f}", str(rate.lost), latency, *figures])
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
 

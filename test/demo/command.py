@@ -20,6 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--split", default="test", choices=SPLITS, help="of --camvid")
     parser.add_argument("--limit", type=int, help="at most so many frames of --camvid")
     parser.add_argument("--output", type=Path, default=Path("build/demo"), help="folder for the results")
+    parser.add_argument("--view", action="store_true", help="show it in a browser, until Ctrl-C")
     parser.add_argument("--rate", type=float, help="speed of the bag (default: what this computer manages)")
     for name in LAUNCH_ARGUMENTS:
         parser.add_argument(f"--{name}", help="as the launch argument of this name")

@@ -33,7 +33,7 @@ from squeeze_segnet_ros.images.decoding import pixels_of
 from squeeze_segnet_ros.images.encodings import to_rgb
 from squeeze_segnet_ros.offline.running import Teller
 from squeeze_segnet_ros.offline.sources import bag_frames, choose_cameras
-from squeeze_segnet_ros.ros.launching import use_own_graph
+from squeeze_segnet_ros.ros.launching import plan_bag, use_own_graph
 from squeeze_segnet_ros.scoring.metrics import confusion_matrix, scores
 from squeeze_segnet_ros.stamps import nanoseconds
 from squeeze_segnet_ros.topics import output_base
@@ -446,18 +446,39 @@ def run(parsed: argparse.Namespace) -> int:
         for old in ("summary.json", "overlay.png"):
             (parsed.output / old).unlink(missing_ok=True)
         if parsed.camvid is None:
-            return play_and_compare(parsed.bag or sample_bag(), parsed.output, network, parsed.rate)
+            return _play(parsed.bag or sample_bag(), parsed, network)
         with tempfile.TemporaryDirectory(prefix="demo_") as folder:
             bag = Path(folder, f"camvid_{parsed.split}")
             count = write_bag(open_dataset(parsed.camvid), bag, parsed.split, limit=parsed.limit)
             print(f"{count} frames of {parsed.camvid}, {parsed.split}")
-            return play_and_compare(bag, parsed.output, network, parsed.rate)
+            return _play(bag, parsed, network)
     except LaunchFailed as error:
         print(f"demo: {error}", file=sys.stderr)
         return 1
     except Stopped:
         print("\ndemo: stopped", file=sys.stderr)
         return 130
+
+
+def _play(bag: Path, parsed: argparse.Namespace, network: dict[str, str]) -> int:
+    """Play a bag; with ``--view`` it can be watched meanwhile, and looked at afterwards until Ctrl-C."""
+    if not parsed.view:
+        return play_and_compare(bag, parsed.output, network, parsed.rate)
+    plan = plan_bag(str(bag))
+    command = [sys.executable, "-m", "squeeze_segnet_ros.ros.viewer", "--transport", plan.transport]
+    with Running([*command, "--cameras", *plan.cameras]) as viewer:
+        try:
+            viewer.wait_for_line("look at it: ")
+        except TooLate:
+            raise ConfigError(viewer.text or "the view did not start") from None
+        address = viewer.lines[-1].rpartition(" ")[2]
+        print(f"watch it in a browser: {address}", flush=True)
+        code = play_and_compare(bag, parsed.output, network, parsed.rate)
+        print(f"look around in it until Ctrl-C: {address}", flush=True)
+        with suppress(Stopped):
+            while viewer.is_running():
+                time.sleep(0.2)
+    return code
 
 
 def _stop(number: int, frame: FrameType | None) -> None:

@@ -58,6 +58,10 @@ class Page:
         """Close it."""
         self._page.close()
 
+    def wait(self, milliseconds: float) -> None:
+        """Let it draw for so long."""
+        self._page.wait_for_timeout(milliseconds)
+
     def picture(self) -> np.ndarray:
         """Return what it shows: uint8 (H, W, 3) RGB."""
         data = np.frombuffer(self._page.screenshot(), np.uint8)
@@ -73,7 +77,7 @@ class Page:
         while not condition(picture := self.picture()):
             if time.monotonic() > deadline:
                 raise TooLate(f"{what}: not within {PATIENCE:g} s")
-            self._page.wait_for_timeout(300)
+            self.wait(300)
         return picture
 
 
