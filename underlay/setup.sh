@@ -127,6 +127,13 @@ check_tools() {
         fail "$python comes without its C headers (Debian and Ubuntu: apt install python$python_version-dev)"
 }
 
+# In minutes, when everything else is there, CMake would say that a target "/home/J" does not exist.
+check_folder() {
+    local LC_ALL=C
+    [[ $root != *[!\ -~]* && $root != *[:\;]* ]] ||
+        fail "ROS 2's message generators take no path with letters beyond ASCII, colons or semicolons, as $root has: move this folder elsewhere"
+}
+
 check_space() {
     (($(free_kb) >= needed_gb * 1024 * 1024)) ||
         fail "the set-up needs $needed_gb GB, but there are $(free_space)"
@@ -291,6 +298,7 @@ main() {
     if [[ -z ${PYTHON-} ]] && venv_is_usable $kind; then
         PYTHON=$venv/bin/python3
     fi
+    check_folder
     choose_python $kind
     check_tools $kind
     : >"$log"

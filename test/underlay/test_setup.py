@@ -230,6 +230,17 @@ def test_an_environment_takes_the_place_of_another_of_the_same_workspace(tmp_pat
     assert after["ROS_DISTRO"] == distribution
 
 
+@pytest.mark.parametrize("name", ["clöne", "a;b"])
+def test_a_folder_that_the_message_generators_do_not_take(tmp_path, name):
+    (tmp_path / name).mkdir()
+    assert "take no path with letters beyond ASCII" in Machine(tmp_path / name).complaint()
+
+
+def test_a_folder_with_a_blank_is_no_reason_to_give_up(tmp_path):
+    (tmp_path / "my clone").mkdir()
+    assert "python3 does not run" in Machine(tmp_path / "my clone").complaint()
+
+
 def test_a_full_disk(machine, good_python):
     machine.add("df", "printf 'Filesystem 1024-blocks Used Available\\nx 0 0 204800\\n'")
     assert re.search(r"needs \d+ GB, but there are 200 MB free", machine.complaint())
