@@ -63,10 +63,10 @@ class FittingSubscription:
         reliability, durability = self._quality
         fitting = self._fitting(offers)
         asks_too_much = (reliability == RELIABLE != fitting[0]) or (durability == LATCHED != fitting[1])
-        # Who was there before the latched one was seen has missed it.
+        # Who was there before the latched one was seen has missed it, or just received it.
+        self.take_pending()
         missed_it = fitting[1] == LATCHED != durability and not self._heard
         if asks_too_much or missed_it:
-            self.take_pending()
             self._node.destroy_subscription(self._subscription)
             self._subscribe(fitting)
             self._on_renewed()
