@@ -10,7 +10,7 @@ import pytest
 @pytest.fixture
 def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """Yield the URL of an empty bucket, which this process and those that it starts reach."""
-    pytest.importorskip("s3fs", reason="needs s3fs: pip install 'squeeze_segnet_ros[fleet-test]'")
+    s3fs = pytest.importorskip("s3fs", reason="needs s3fs: pip install 'squeeze_segnet_ros[fleet-test]'")
     moto = pytest.importorskip(
         "moto.server", reason="needs moto: pip install 'squeeze_segnet_ros[fleet-test]'"
     )
@@ -27,6 +27,9 @@ def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
         "no_proxy": "127.0.0.1",
     }.items():
         monkeypatch.setenv(name, value)
-    fsspec.filesystem("s3", skip_instance_cache=True).mkdir("fleet")
-    yield "s3://fleet"
+    # An earlier test leaves connections to its server, and buckets, which all servers of a process share.
+    s3fs.S3FileSystem.clear_instance_cache()
+    name = f"fleet-{port}"
+    fsspec.filesystem("s3", skip_instance_cache=True).mkdir(name)
+    yield f"s3://{name}"
     server.stop()

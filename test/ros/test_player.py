@@ -152,11 +152,14 @@ def test_a_latched_topic_reaches_a_late_subscriber(listener: Listener, bag: Path
 
 def test_clock_follows_the_recording(listener: Listener, bag: Path) -> None:
     listener.listen(Clock, "/clock")
-    listener.listen(CompressedImage, COMPRESSED)
     last = START + (FRAMES - 1) * STEP
     with Graph("/follower") as follower:
         follower.node.set_parameters([Parameter("use_sim_time", value=True)])
-        listener.play(bag, "--rate", 0.8, "--clock", 50)
+        player = listener.start(bag, "--rate", 0.8, "--clock", 50, "--wait-for-subscribers", PATIENCE)
+        # The two meet after seconds, where another node has been in this process before.
+        listener.wait_for(lambda: follower.node.get_clock().now().nanoseconds == START)
+        listener.listen(CompressedImage, COMPRESSED)
+        assert player.wait() == 0, player.text
         listener.wait_for(lambda: follower.node.get_clock().now().nanoseconds >= last)
     listener.wait_for(lambda: nanoseconds(listener.received["/clock"][-1].clock) >= last)
     times = [nanoseconds(clock.clock) for clock in listener.received["/clock"]]
