@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import hashlib
 import json
 import os
@@ -57,6 +58,20 @@ class Options:
     times: bool = False
     rrd: bool = False
     batch: int = BATCH
+
+    @classmethod
+    def of(cls, arguments: argparse.Namespace, **others: Any) -> Options:
+        """Take what commands that label have in common from their arguments, and ``others`` as given."""
+        return cls(
+            model=arguments.model,
+            weights=arguments.weights,
+            device=arguments.device,
+            precision=arguments.precision,
+            input_size=tuple(arguments.input_size) if arguments.input_size else None,
+            min_confidence=arguments.min_confidence,
+            topics=tuple(arguments.topics),
+            **others,
+        )
 
     def __post_init__(self) -> None:
         outputs_named(self.outputs)

@@ -24,14 +24,8 @@ def run(arguments: argparse.Namespace) -> int:
     Raises:
         SegmentationError: nothing could be labelled.
     """
-    options = Options(
-        model=arguments.model,
-        weights=arguments.weights,
-        device=arguments.device,
-        precision=arguments.precision,
-        input_size=tuple(arguments.input_size) if arguments.input_size else None,
-        min_confidence=arguments.min_confidence,
-        topics=tuple(arguments.topics),
+    options = Options.of(
+        arguments,
         outputs=tuple(name.strip() for name in arguments.outputs.split(",")),
         overlay=arguments.overlay,
         video=arguments.video,

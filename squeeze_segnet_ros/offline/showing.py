@@ -24,15 +24,7 @@ def run(arguments: argparse.Namespace) -> int:
     Raises:
         SegmentationError: it cannot be read or written, or the page cannot be served.
     """
-    options = Options(
-        model=arguments.model,
-        weights=arguments.weights,
-        device=arguments.device,
-        precision=arguments.precision,
-        input_size=tuple(arguments.input_size) if arguments.input_size else None,
-        min_confidence=arguments.min_confidence,
-        topics=tuple(arguments.topics),
-    )
+    options = Options.of(arguments)
     signal.signal(signal.SIGTERM, _interrupt)
     try:
         if arguments.save:
