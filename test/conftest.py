@@ -65,16 +65,11 @@ def _domain() -> Iterator[int]:
         yield domain_id
 
 
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         observes = "observer" in getattr(item, "fixturenames", ())
         if (observes or item.get_closest_marker("launch")) and not item.get_closest_marker("graph"):
             raise pytest.UsageError(f"{item.nodeid} starts nodes: mark it graph")
-    # Those that start nodes take turns: each of them wants a computer of its own.
-    if hasattr(config, "workerinput"):
-        for item in items:
-            if item.get_closest_marker("graph"):
-                item.add_marker(pytest.mark.xdist_group("graph"))
 
 
 @pytest.fixture(autouse=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+
 import torch
 from torch import Tensor, nn
 
@@ -9,7 +11,7 @@ _SHAPES = 8
 """Shapes of its input for which a convolution keeps its weights in order."""
 
 
-class PackedConvolution(nn.Module):
+class PackedConvolution(nn.Module, ABC):
     """A convolution, and a ReLU if asked for, in one pass."""
 
     def __init__(self, convolution: nn.Conv2d, relu: bool = True) -> None:
@@ -19,9 +21,9 @@ class PackedConvolution(nn.Module):
         self.activation = "relu" if relu else "none"
         self._packed: dict[tuple[torch.Size, int], Tensor] = {}
 
+    @abstractmethod
     def pack(self, shape: torch.Size) -> Tensor:
         """Return the weights in oneDNN's order for an input of this shape."""
-        raise NotImplementedError
 
     def packed_for(self, x: Tensor) -> Tensor:
         """Return the weights as :meth:`pack` does, from before where it can be."""
