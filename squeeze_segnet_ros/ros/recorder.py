@@ -8,24 +8,20 @@ from __future__ import annotations
 
 import argparse
 import shutil
-import signal
 import sys
-import threading
 import time
 from collections import Counter
 from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
-import rclpy
-from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
-from rclpy.signals import SignalHandlerOptions
 from rclpy.utilities import remove_ros_args
 
 from squeeze_segnet_ros.bags import BagWriter
-from squeeze_segnet_ros.errors import ConfigError, SegmentationError, one_line
+from squeeze_segnet_ros.errors import SegmentationError, one_line
+from squeeze_segnet_ros.ros.companion import companion
 from squeeze_segnet_ros.ros.message_types import message_class
 from squeeze_segnet_ros.topics import CAMERA_INFO, LABEL_INFO, LABEL_PNG, STATS, Output, output_bases
 
@@ -103,28 +99,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _record(bag: BagWriter, cameras: Sequence[str], arguments: list[str]) -> Recorder:
-    stop = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
-    try:
-        rclpy.init(args=arguments, signal_handler_options=SignalHandlerOptions.NO)
-        node = Node("recorder", enable_rosout=False, start_parameter_services=False)
-        recorder = Recorder(node, bag, cameras)
-    except Exception as error:  # names that are not allowed, say
-        rclpy.try_shutdown()
-        raise ConfigError(one_line(error)) from error
-    executor = SingleThreadedExecutor()
-    executor.add_node(node)
-    try:
+    with companion("recorder", arguments, lambda node: Recorder(node, bag, cameras)) as (
+        recorder,
+        executor,
+        stop,
+    ):
         while not stop.is_set() and recorder.error is None:
             executor.spin_once(timeout_sec=0.1)
         deadline = time.monotonic() + _MOST_S
         while recorder.quiet_s < _QUIET_S and time.monotonic() < deadline:
             executor.spin_once(timeout_sec=0.05)
-    finally:
-        executor.shutdown(timeout_sec=0.5)
-        node.destroy_node()
-        rclpy.try_shutdown()
     return recorder
 
 

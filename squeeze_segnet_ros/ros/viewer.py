@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import re
-import signal
 import sys
 import threading
 import time
@@ -17,13 +16,10 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
-import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
-from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from rclpy.serialization import deserialize_message
-from rclpy.signals import SignalHandlerOptions
 from rclpy.utilities import remove_ros_args
 from sensor_msgs.msg import CompressedImage, Image
 from vision_msgs.msg import LabelInfo
@@ -35,6 +31,7 @@ from squeeze_segnet_ros.images.encodings import to_rgb
 from squeeze_segnet_ros.images.health import Level
 from squeeze_segnet_ros.msg import SegmentationStats
 from squeeze_segnet_ros.ros import messages as conversions
+from squeeze_segnet_ros.ros.companion import companion
 from squeeze_segnet_ros.ros.fitting_subscription import FittingSubscription
 from squeeze_segnet_ros.stamps import nanoseconds
 from squeeze_segnet_ros.topics import COMPRESSED_SUFFIX, CONFIDENCE, LABEL, LABEL_INFO, STATS, output_bases
@@ -290,36 +287,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _serve(page: web.WebViewer, parsed: argparse.Namespace, arguments: list[str]) -> Exception | None:
-    stop = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
-
     def open_recording(names: Sequence[str], classes: Sequence[LabelClass]) -> Recording:
         recording = Recording(names, classes, live=True)
         recording.connect(page.url)
         return recording
 
-    try:
-        rclpy.init(args=arguments, signal_handler_options=SignalHandlerOptions.NO)
-        node = Node("viewer", enable_rosout=False, start_parameter_services=False)
-        viewer = Viewer(
-            node, parsed.node, parsed.cameras, parsed.transport == "compressed", open_recording, parsed.rate
-        )
-    except Exception as error:  # names that are not allowed, say
-        rclpy.try_shutdown()
-        raise ConfigError(one_line(error)) from error
-    executor = SingleThreadedExecutor()
-    executor.add_node(node)
-    try:
-        while not stop.is_set() and viewer.error is None:
-            executor.spin_once(timeout_sec=0.1)
-            if not page.is_running:
-                return ConfigError("Rerun's server has ended")
-    finally:
-        viewer.close()
-        executor.shutdown(timeout_sec=0.5)
-        node.destroy_node()
-        rclpy.try_shutdown()
+    def make(node: Node) -> Viewer:
+        compressed = parsed.transport == "compressed"
+        return Viewer(node, parsed.node, parsed.cameras, compressed, open_recording, parsed.rate)
+
+    with companion("viewer", arguments, make) as (viewer, executor, stop):
+        try:
+            while not stop.is_set() and viewer.error is None:
+                executor.spin_once(timeout_sec=0.1)
+                if not page.is_running:
+                    return ConfigError("Rerun's server has ended")
+        finally:
+            viewer.close()
     return viewer.error
 
 
