@@ -84,6 +84,7 @@ class SqueezeSegNet(nn.Module):
             self.decoder[fire.name] = DFire(2 * fire.expand, channels)
             channels = 2 * fire.expand
         self.conv10 = nn.Conv2d(channels, CONV10_CHANNELS, 1)
+        self.conv10_relu = nn.ReLU(inplace=True)
         self.inverse_conv10 = conv_bn_relu(CONV10_CHANNELS, channels, 1)
         self.inverse_conv1 = nn.ConvTranspose2d(stem_channels, num_classes, 3, stride=2)
         self._initialize()
@@ -141,7 +142,7 @@ class SqueezeSegNet(nn.Module):
         x = pool_if_due("conv1", x)
         for name, fire in self.encoder.items():
             x = pool_if_due(name, fire(x))
-        x = self.inverse_conv10(F.relu(self.conv10(x)))
+        x = self.inverse_conv10(self.conv10_relu(self.conv10(x)))
         for name, dfire in reversed(list(self.decoder.items())):
             x = dfire(unpool_if_due(name, x))
         return unpool_if_due("conv1", x)

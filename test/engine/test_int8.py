@@ -82,6 +82,31 @@ def test_bytes_are_rounded_and_end_where_the_scale_ends() -> None:
     assert both.to_bytes(x[:, :1]).flatten().tolist() == [1, 128, 192, 255, 255]
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_what_is_pooled_becomes_bytes_behind_the_pooling(dtype: torch.dtype) -> None:
+    generator = torch.Generator().manual_seed(2)
+    x = torch.randn((1, 16, 20, 22), generator=generator)
+    first, second = nn.Conv2d(16, 16, 1), nn.Conv2d(16, 16, 1)
+    with torch.inference_mode():
+        exact = nn.functional.max_pool2d(first(x).relu(), 2)
+        takes = ByteScale.of(x.abs().amax((0, 2, 3)), True)
+        # Half of what is there, so that much lies beyond the scale.
+        between = ByteScale.of(exact.amax((0, 2, 3)) / 2, False)
+        numbers = QuantizedConvolution(first, takes, between, dtype, gives_pooled=True)(x)
+        pooled = nn.functional.max_pool2d(numbers, 2).to(memory_format=torch.channels_last)
+        second.weight.copy_(torch.eye(16)[:, :, None, None])
+        second.bias.zero_()
+        taken = QuantizedConvolution(second, between, takes_pooled=True, relu=False)(pooled)
+    assert numbers.dtype == dtype
+    factor = between.factor.view(1, -1, 1, 1)
+    in_bytes = taken * factor
+    torch.testing.assert_close(in_bytes, in_bytes.round(), atol=1e-3, rtol=0)
+    torch.testing.assert_close(in_bytes, (exact * factor).clamp(0, 255), atol=6.0, rtol=0)
+    difference = (in_bytes - exact * factor)[exact * factor < 240]
+    # Rounded, neither up nor down; bf16 holds only whole numbers above 128.
+    assert -0.1 < float(difference.mean()) < (0.1 if dtype == torch.float32 else 0.5)
+
+
 def test_unpooled_bytes_are_the_bytes_of_unpooled_numbers() -> None:
     x = torch.rand((2, 8, 21, 34)).to(memory_format=torch.channels_last)
     pooled, places = MaxPool(3, ceil_mode=True)(x)

@@ -3,7 +3,7 @@
 oneDNN, PyTorch's library for convolutions, can apply a ReLU within the convolution that comes before it; here
 it is called by name to do so. Squeeze-SegNet gets more: its first convolution takes the camera's bytes, and
 its last deconvolution becomes a convolution whose output channels are the four pixels of each 2x2 block, as
-which they are averaged.
+which they are averaged; in int8, where multiplying costs less than adding up, it averages too.
 """
 
 from __future__ import annotations
@@ -100,11 +100,15 @@ class _Fusion:
     def __init__(self, network: nn.Module, dtype: torch.dtype, int8: Int8Scales | None) -> None:
         self._network = network
         self._dtype = dtype
-        self._plan = int8 and Int8Plan(network, int8)
+        self._plan = None if int8 is None else Int8Plan(network, int8)
+
+    def in_int8(self, name: str) -> bool:
+        """Return whether the convolution of this name in the network computes in int8."""
+        return self._plan is not None and name in self._plan.layers
 
     def convolution(self, name: str, convolution: nn.Conv2d, relu: bool = True) -> nn.Module:
         """Return what computes a convolution of this name in the network, and a ReLU if asked for."""
-        if self._plan and name in self._plan.layers:
+        if self._plan is not None and name in self._plan.layers:
             return self._plan.convolution(name, convolution, self._dtype, relu)
         return _Convolution(convolution, relu)
 
@@ -131,6 +135,16 @@ class _Fusion:
             for name, layer in list(self._network.named_modules()):
                 if isinstance(layer, nn.Conv2d) and name in self._plan.layers:
                     self._network.set_submodule(name, self.convolution(name, layer, relu=False))
+        self._unwrap()
+
+    def _unwrap(self) -> None:
+        """Put what alone is left of a Sequential in its place: calling modules takes time too."""
+        for parent in self._network.modules():
+            for name, child in list(parent.named_children()):
+                if isinstance(child, nn.Sequential):
+                    busy = [layer for layer in child if not isinstance(layer, nn.Identity)]
+                    if len(busy) == 1:
+                        parent.register_module(name, busy[0])
 
 
 class _Round(nn.Module):
@@ -154,9 +168,12 @@ class _FusedSqueezeSegNet(nn.Module):
         super().__init__()
         self.num_classes = network.inverse_conv1.out_channels
         self.stem = fusion.convolution(STEM, _taking_bytes(network.conv1, normalization))
-        blocks = _by_pixel_of_block(network.inverse_conv1, 1 / 9)
+        self.head_sums = fusion.in_int8("inverse_conv1")
+        last = _summing(network.inverse_conv1) if self.head_sums else network.inverse_conv1
+        blocks = _by_pixel_of_block(last, 1 / 9)
         self.head = fusion.convolution("inverse_conv1", blocks, relu=False)
         network.conv10 = fusion.convolution("conv10", network.conv10)  # type: ignore[assignment]
+        network.conv10_relu = nn.Identity()  # type: ignore[assignment]
         self.network = network
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         # A stem in int8 has changed more than rounding does.
@@ -174,10 +191,11 @@ class _FusedSqueezeSegNet(nn.Module):
             rgb = rgb.to(torch.float32, memory_format=torch.channels_last)
         x = self.stem(rgb)  # (N, C, h, w)
         x, first = self.network.repeat_border(self.network.between(x), size)  # (N, C, h', w')
-        blocks = self.head(x)[:, : 4 * self.num_classes]  # (N, 4K, h'+1, w'+1): each a block of 2x2 pixels
+        blocks = self.head(x)[:, : 4 * self.num_classes]  # (N, 4K, h', w'): each a block of 2x2 pixels
         # Row by row, a transposition takes a quarter of the time of one of all pixels at once.
-        rows = blocks.transpose(1, 2).contiguous().unflatten(2, (-1, 2, 2))  # (N, h'+1, K, 2, 2, w'+1)
-        sums = _sums_of_three(_sums_of_three(rows, pair=3, along=1), pair=4, along=-1)  # (N, h', K, 2, 2, w')
+        sums = blocks.transpose(1, 2).contiguous().unflatten(2, (-1, 2, 2))  # (N, h', K, 2, 2, w')
+        if not self.head_sums:  # Here h' and w' are larger by one block, which the sums lose.
+            sums = _sums_of_three(_sums_of_three(sums, pair=3, along=1), pair=4, along=-1)
 
         def assemble(pixels: Tensor) -> Tensor:
             """Bring (..., N, h', 2, 2, w') to (..., N, H, W)."""
@@ -216,21 +234,37 @@ def _sums_of_three(blocks: Tensor, pair: int, along: int) -> Tensor:
     return sums
 
 
-def _by_pixel_of_block(deconvolution: nn.ConvTranspose2d, factor: float) -> nn.Conv2d:
-    """Return ``factor`` times a deconvolution of size 3 and stride 2, as a convolution of size 2.
+def _summing(deconvolution: nn.ConvTranspose2d) -> nn.ConvTranspose2d:
+    """Return a deconvolution of size 5 that gives sums of 3x3 pixels of one of size 3, both of stride 2."""
+    kernel = deconvolution.weight  # (C, K, 3, 3)
+    sums = F.conv2d(kernel.flatten(0, 1)[:, None], kernel.new_ones(1, 1, 3, 3), padding=2)
+    summing = copy.deepcopy(deconvolution)
+    summing.weight = nn.Parameter(sums.view(*kernel.shape[:2], 5, 5), False)
+    if summing.bias is not None:
+        summing.bias = nn.Parameter(9 * summing.bias, False)
+    return summing
 
-    Position j of the convolution, which sees inputs j - 1 and j, gives the 2x2 block of pixels that begins at
-    2 j: output channel 4 k + 2 y + x is class k at row y and column x of the block; the rest is idle.
+
+def _by_pixel_of_block(deconvolution: nn.ConvTranspose2d, factor: float) -> nn.Conv2d:
+    """Return ``factor`` times a deconvolution of size 3 or 5 and stride 2, as a convolution of size 2 or 3.
+
+    Position j of the convolution, which sees inputs from j - 1 on, gives the 2x2 block of pixels that begins
+    at 2 j, in a deconvolution of size 5 at 2 j + 2: output channel 4 k + 2 y + x is class k at row y and
+    column x of the block; the rest is idle.
     """
-    inputs, classes = deconvolution.weight.shape[:2]
-    kernel = torch.zeros(classes, 2, 2, inputs, 2, 2)
-    # Along one axis, the even pixel gets tap 2 of the input before and tap 0 of its own, the odd one tap 1.
-    taps = ((0, 0, 2), (0, 1, 0), (1, 1, 1))
+    inputs, classes, size = deconvolution.weight.shape[:3]
+    length = (size + 1) // 2
+    kernel = torch.zeros(classes, 2, 2, inputs, length, length)
+    taps = [
+        (pixel, place, tap)
+        for pixel, place in itertools.product(range(2), range(length))
+        if 0 <= (tap := size - 1 - 2 * place + pixel) < size
+    ]
     for (y, row, tap_y), (x, column, tap_x) in itertools.product(taps, taps):
         kernel[:, y, x, :, row, column] = deconvolution.weight[:, :, tap_y, tap_x].t()
     idle = -4 * classes % _VECTOR
     bias = deconvolution.weight.new_zeros(classes) if deconvolution.bias is None else deconvolution.bias
-    convolution = nn.Conv2d(inputs, 4 * classes + idle, 2, padding=1)
+    convolution = nn.Conv2d(inputs, 4 * classes + idle, length, padding=1)
     kernel, bias = factor * kernel.flatten(0, 2), factor * bias.repeat_interleave(4)
     convolution.weight = nn.Parameter(F.pad(kernel, (0, 0, 0, 0, 0, 0, 0, idle)), False)
     convolution.bias = nn.Parameter(F.pad(bias, (0, idle)), False)

@@ -24,9 +24,11 @@ def unpool(x: Tensor, indices: Tensor, size: tuple[int, int]) -> Tensor:
     # hands each thread a run of windows, and where two runs meet there is no order.
     unpooled = F.max_unpool2d(x, indices, [2, 2], output_size=size)
     if torch.get_num_threads() > 1:
-        planes, values, places = unpooled, x, indices
+        # Every window gets its gradient as it is: only values are set anew.
+        # (Autocast unpools in fp32.)
+        planes, values, places = unpooled.detach(), x.detach().to(unpooled.dtype), indices
         if not x.is_contiguous(memory_format=torch.channels_last):
-            planes, values, places = (t.flatten(0, 1)[:, None] for t in (unpooled, x, indices))
+            planes, values, places = (t.flatten(0, 1)[:, None] for t in (planes, values, places))
         for image, row in _rows_where_runs_meet(values.shape, torch.get_num_threads()):
             _unpool_again(planes[image], values[image], places[image], row)
     return unpooled
@@ -42,14 +44,13 @@ def _rows_where_runs_meet(shape: torch.Size, threads: int) -> set[tuple[int, int
 
 
 def _unpool_again(plane: Tensor, x: Tensor, indices: Tensor, row: int) -> None:
-    """Set what the windows of one row cover in ``plane``, (C, H, W), as if they had been walked in order."""
-    height, width = plane.shape[1:]
-    rows = slice(max(row - 1, 0), row + 2)
-    top, bottom = 2 * rows.start, min(2 * row + 5, height)
-    # Channels last, as is no copy for the engine, a scatter along the windows takes a third of the time. It
-    # keeps their order for each channel; it is too slow for the whole plane.
-    values, places = (t[:, rows].permute(1, 2, 0).flatten(0, 1) for t in (x, indices))
-    part = values.new_zeros(((bottom - top) * width, x.shape[0]))
-    part = part.scatter(0, places - top * width, values).unflatten(0, (-1, width)).permute(2, 0, 1)
-    covered = slice(2 * row, min(2 * row + 3, height))
-    plane[:, covered] = part[:, covered.start - top : covered.stop - top]
+    """Set what the windows of one row share with others in ``plane``, (C, H, W), as if walked in order."""
+    # What the next row of windows shares with those behind it is theirs, which come later.
+    first, later = 2 * row, plane[:, 2 * row + 4 : 2 * row + 5]
+    kept = later.clone()
+    # Channels last, as is no copy for the engine, a scatter keeps the order of the windows for each channel.
+    # It is too slow for more of the plane than these windows cover.
+    values, places = (t[:, row : row + 2].permute(1, 2, 0).flatten(0, 1) for t in (x, indices))
+    pixels = plane[:, first : first + 5].permute(1, 2, 0).flatten(0, 1)
+    pixels.scatter_(0, places - first * plane.shape[2], values)
+    later.copy_(kept)
