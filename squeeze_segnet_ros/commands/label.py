@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import os
 
 from squeeze_segnet_ros.commands.network_arguments import add_network
 from squeeze_segnet_ros.offline import BATCH, DEFAULT_OUTPUTS
+from squeeze_segnet_ros.openmp import spin_briefly
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -65,9 +65,7 @@ def run(arguments: argparse.Namespace) -> int:
     Raises:
         SegmentationError: nothing could be labelled.
     """
-    # Between two parts of the network its threads would wait by spinning, on the cores on which frames are
-    # decoded and labels encoded meanwhile. PyTorch reads this when it is imported.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    spin_briefly()  # on the same cores frames are decoded and labels encoded
     from squeeze_segnet_ros.offline import running
 
     return running.run(arguments)

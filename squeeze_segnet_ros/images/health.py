@@ -137,7 +137,9 @@ def _subsample(pixels: np.ndarray) -> np.ndarray:
 
 
 def _check_picture(grid: np.ndarray, pixels: np.ndarray) -> list[Finding]:
-    brightness = grid.mean(2)
+    # A plane at a time: along so short an axis a mean takes six times as long.
+    planes = np.moveaxis(grid.astype(np.uint16), 2, 0)
+    brightness = sum(planes[1:], planes[0]) / len(planes)
     dark = float((brightness < BLACK).mean())
     if dark >= 0.98:
         return [Finding(Level.ERROR, "black", f"{dark:.0%} of the picture")]

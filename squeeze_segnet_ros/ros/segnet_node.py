@@ -9,6 +9,7 @@ import sys
 import threading
 
 from squeeze_segnet_ros.errors import one_line
+from squeeze_segnet_ros.openmp import spin_briefly
 from squeeze_segnet_ros.ros.shared_memory import exit_at_once, free_dead_segments
 
 _EXIT_SECONDS = 1.8
@@ -23,9 +24,7 @@ def main(arguments: list[str] | None = None) -> int:
     stop, loading, device_lost = threading.Event(), threading.Event(), threading.Event()
     loading.set()
     _stop_on_signals(stop, loading)
-    # PyTorch's threads spin while they wait for each other. On a computer whose cores are busy with other
-    # nodes that makes a pass several times as long.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    spin_briefly()
     argv = sys.argv if arguments is None else ["segnet_node", *arguments]
     # These imports take a while. A signal that comes meanwhile must find its handler, and rclpy sets up none:
     # its own would end the context before the frames that wait are labelled.

@@ -15,6 +15,7 @@ import sys
 from pathlib import Path
 
 from squeeze_segnet_ros.data import ENVIRONMENT
+from squeeze_segnet_ros.openmp import spin_briefly
 
 ENGINE_CASES = ["480x360x1", "480x360x2", "480x360x4", "480x360x8", "960x720x1", "1920x1080x1"]
 """Width, height and batch that the engines are compared on."""
@@ -56,7 +57,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Run the command."""
     if args.only == "offline":
-        os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as label does, before PyTorch is imported
+        spin_briefly()  # as label does
     from benchmark import networks, node_rate, offline, view_cost
 
     if args.only in (None, "networks"):

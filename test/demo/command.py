@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 
 from squeeze_segnet_ros.data import SPLITS
+from squeeze_segnet_ros.openmp import spin_briefly
 
 LAUNCH_ARGUMENTS = ("model", "weights", "device", "precision")
 """What is handed on to the launch file, where it is given."""
@@ -32,9 +33,7 @@ def run(parsed: argparse.Namespace) -> int:
     Raises:
         SegmentationError: bad input.
     """
-    # The player, the node and this program share the cores: threads that wait by spinning take them away. It
-    # must be said before PyTorch is imported.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    spin_briefly()  # the player, the node and this program share the cores
     from demo import playing
 
     return playing.run(parsed)
