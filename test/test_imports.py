@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 # A room (a folder or file of the package) imports from the lines above its own.
 ORDER = """
-    errors  memory  stamps  topics
+    errors  memory  openmp  stamps  topics
     yaml_file  shipped
     configuration
     classes
