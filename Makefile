@@ -18,6 +18,7 @@ quick: setup
 	@$(run) python3 -m pytest test -n 2 --dist worksteal -m "not graph and not slow" $(ARGS)
 
 bench: setup
+	@$(run) python3 -m pip install --quiet --disable-pip-version-check -r test/benchmark/requirements.txt
 	@$(run) python3 -m squeeze_segnet_ros benchmark --output build/bench $(ARGS)
 
 gpu: setup

@@ -17,7 +17,7 @@ from pathlib import Path
 from squeeze_segnet_ros.data import ENVIRONMENT
 from squeeze_segnet_ros.openmp import spin_briefly
 
-ENGINE_CASES = ["480x360x1", "480x360x2", "480x360x4", "480x360x8", "960x720x1", "1920x1080x1"]
+ENGINE_CASES = ["480x360x1", "480x360x4", "1920x1080x1"]
 """Width, height and batch that the engines are compared on."""
 
 
@@ -25,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.add_argument("--models", nargs="+", default=["all"], metavar="NAME", help="networks [all]")
     parser.add_argument("--device", default="auto", help="cpu, cuda or cuda:N [a GPU if there is one]")
-    parser.add_argument("--precision", default="fp32", help="auto, fp32, bf16, fp16 or int8 [fp32]")
+    parser.add_argument("--precision", help="auto, fp32, bf16, fp16 or int8 [networks: fp32; offline: auto]")
     parser.add_argument("--size", default="480x360", help="width x height of the image in pixels [480x360]")
     parser.add_argument("--rounds", type=int, default=10, help="timed runs of each network [10]")
     parser.add_argument(
@@ -69,7 +69,9 @@ def run(args: argparse.Namespace) -> int:
     if args.only is None:
         # How threads wait is decided once for a process.
         names = ("device", "precision", "rounds", "seconds", "output")
-        given = [part for name in names for part in (f"--{name}", str(getattr(args, name)))]
+        given = [
+            part for name in names if (value := getattr(args, name)) for part in (f"--{name}", str(value))
+        ]
         command = [sys.executable, "-m", "squeeze_segnet_ros", "benchmark", "--only", "offline", *given]
         subprocess.run(command, check=True)
     if args.only in (None, "node"):

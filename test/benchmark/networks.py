@@ -107,7 +107,7 @@ def compare_networks(args: argparse.Namespace) -> None:
     if args.rounds < 2:
         raise ConfigError(f"--rounds is {args.rounds}: a spread takes at least 2")
     device = choose_device(args.device)
-    precision = choose_precision(args.precision, device)
+    precision = choose_precision(args.precision or "fp32", device)
     if precision not in PRECISIONS:
         raise ConfigError(f"--precision is {precision}: networks are compared in {', '.join(PRECISIONS)}")
     if precision == "fp32":

@@ -55,7 +55,7 @@ class _Nothing:
 
 def compare_offline(args: argparse.Namespace) -> None:
     """Measure and write ``offline.json`` and ``offline.md``."""
-    options = Options(device=args.device, precision=args.precision)
+    options = Options(device=args.device, precision=args.precision or "auto")
     network = options.load()
     with tempfile.TemporaryDirectory() as folder:
         found = _measure(args, network, options, Path(folder) / BAG.name)

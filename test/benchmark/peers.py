@@ -12,6 +12,7 @@ import importlib.util
 import itertools
 import json
 import os
+import random
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, astuple, dataclass
@@ -43,6 +44,8 @@ Segment = Callable[[np.ndarray], np.ndarray]
 WARM_UP_ROUNDS = 3
 CALIBRATION_FRAMES = 100
 START_SECONDS = 600
+PAUSE_SECONDS = 0.05
+"""Before each turn, until the threads of the one before have gone to sleep."""
 """How long an engine may take to get ready; torch.compile takes longest."""
 
 
@@ -349,13 +352,15 @@ def measure(case: Case, engines: Sequence[Engine], seconds: float, min_rounds: i
                     troubles[engine.name] = str(error)
         end = time.monotonic() + seconds
         order = list(workers)
+        shuffle = random.Random(0).shuffle
         done = 0
         while done < WARM_UP_ROUNDS + min_rounds or time.monotonic() < end:
+            shuffle(order)
             for name in order:
+                time.sleep(PAUSE_SECONDS)
                 elapsed = workers[name].ask("run", START_SECONDS)
                 if done >= WARM_UP_ROUNDS:
                     times.setdefault(name, []).append(elapsed)
-            order.append(order.pop(0))
             done += 1
         for name, worker in workers.items():
             labels[name] = worker.ask("labels", START_SECONDS)
