@@ -31,12 +31,16 @@ class Part:
 
 @dataclass(frozen=True)
 class TrainingImages:
-    """The images of a run; ``val`` is None in every process but the first."""
+    """The images of a run; ``val`` is None in every process but the first.
+
+    ``trained_on`` names the splits that the network sees, as a weights file does.
+    """
 
     dataset: Dataset
     train: Part
     extra: Part | None
     val: Images | None
+    trained_on: tuple[str, ...]
 
     def __str__(self) -> str:
         """Return what there is, for the first lines of a run."""
@@ -113,7 +117,14 @@ def training_images(
             if images and images.broken and rank == 0:
                 print(f"left out {len(images.broken)} files that cannot be read, first {images.broken[0]}")
         assert train
-        yield TrainingImages(dataset, _part(train), _part(extra_images) if extra_images else None, val)
+        trained_on = [f"{dataset.name}/{split}" for split in splits]
+        if extra:
+            # A folder in CamVid's layout that is not the data set is known by what it is called.
+            own = extra.name if extra.name != dataset.name else extra.root.name
+            trained_on.append(f"{own}/train")
+        yield TrainingImages(
+            dataset, _part(train), _part(extra_images) if extra_images else None, val, tuple(trained_on)
+        )
 
 
 def _part(images: Images) -> Part:

@@ -23,6 +23,8 @@ class Taken:
     same: tuple[str, ...]
     new: tuple[str, ...]
     unused: tuple[str, ...]
+    trained_on: tuple[str, ...]
+    """The splits that the file was trained on."""
 
     def __str__(self) -> str:
         if not self.in_part:
@@ -47,7 +49,7 @@ def load(network: nn.Module, model: str, classes: LabelSet, path: Path) -> Taken
     theirs = metadata.label_set.names
     if theirs == classes.names:
         weights.fill(network, model, tensors, metadata, path)
-        return Taken(path, tuple(tensors), (), theirs, (), ())
+        return Taken(path, tuple(tensors), (), theirs, (), (), metadata.trained_on)
     # Filled into a network of its own, the file is checked as any other.
     weights.fill(models.build(model, len(theirs)), model, tensors, metadata, path)
     same = tuple(name for name in classes.names if name in theirs)
@@ -69,6 +71,7 @@ def load(network: nn.Module, model: str, classes: LabelSet, path: Path) -> Taken
         same,
         tuple(name for name in classes.names if name not in theirs),
         tuple(name for name in theirs if name not in classes.names),
+        metadata.trained_on,
     )
 
 

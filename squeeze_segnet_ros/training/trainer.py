@@ -18,7 +18,7 @@ import pickle
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, NoReturn
@@ -128,6 +128,7 @@ class Trainer:
         taught = config.distillation
         self.teacher = Teacher(taught, self.network, self.label_set, device) if taught.teacher else None
         self.pretrained: tuple[str, ...] = ()
+        self.trained_on = data.trained_on
         self._interrupted = False
 
     def start(self, encoder: Path | None, start_from: Path | None) -> None:
@@ -139,6 +140,7 @@ class Trainer:
                 print(report)
         if start_from:
             taken = start_weights.load(self.network, self.config.model, self.label_set, start_from)
+            self._has_seen(taken.trained_on)
             if self.rank == 0:
                 print(taken)
         self.average = copy.deepcopy(self.network).eval()
@@ -149,6 +151,10 @@ class Trainer:
             for old in self.output.glob("config_from_step_*.yaml"):
                 old.unlink()
             self._record("config.yaml")
+
+    def _has_seen(self, before: Sequence[str]) -> None:
+        """Take over what the weights were trained on before this run began or went on."""
+        self.trained_on = tuple(dict.fromkeys((*before, *self.trained_on)))
 
     def _make_optimizer(self) -> Optimizers:
         return make_optimizer(self.network, self.config.optimizer, self.pretrained, self.dtype)
@@ -190,6 +196,7 @@ class Trainer:
         self.optimizer = self._make_optimizer()
         self.optimizer.load_state_dict(state["optimizer"])
         self.step, self.best = state["step"], state["best"]
+        self._has_seen(state.get("trained_on", ()))
         if self.rank == 0 and state.get("config") != self._plain_config():
             name = f"config_from_step_{self.step}.yaml"
             self._record(name)
@@ -214,6 +221,7 @@ class Trainer:
                 "config": self._plain_config(),
                 "with_extra_data": self.extra_crops is not None,
                 "classes": list(self.label_set.names),
+                "trained_on": list(self.trained_on),
             },
             partial,
         )
@@ -375,9 +383,8 @@ class Trainer:
             dist.barrier()
 
     def _save_weights(self, name: str, figures: dict[str, dict[str, float]]) -> None:
-        trained_on = tuple(f"{self.data.dataset.name}/{split}" for split in self.config.data_splits)
         metadata = weights.WeightsMetadata(
-            self.config.model, self.label_set, command_line(), git_revision(), figures, trained_on
+            self.config.model, self.label_set, command_line(), git_revision(), figures, self.trained_on
         )
         weights.save(self.output / name, self.average, metadata)
 

@@ -6,6 +6,7 @@ import math
 import os
 import platform
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -174,10 +175,18 @@ def test_a_resumed_run_has_the_rate_of_its_schedule(config, camvid, tmp_path):
 def test_a_run_resumed_without_its_extra_data_says_so(config, camvid, tmp_path, capsys):
     config.write_text(yaml.safe_dump(CONFIG | {"extra_share": 0.5}))
     run = tmp_path / "run"
-    assert _train(config, camvid, run, "--extra-data", camvid, "--steps", "2") == 0
+    streets = shutil.copytree(camvid, tmp_path / "streets")
+    assert _train(config, camvid, run, "--extra-data", streets, "--steps", "2") == 0
     assert _train(config, camvid, run, "--resume") == 2
     assert "comes from a run with --extra-data: give it again" in capsys.readouterr().err
-    assert _train(config, camvid, run, "--extra-data", camvid, "--resume") == 0
+    assert _train(config, camvid, run, "--extra-data", streets, "--resume") == 0
+    seen = ("camvid/train", "streets/train")
+    assert weights.load(run / "last.safetensors")[1].trained_on == seen
+    # What comes of these weights has seen it too.
+    config.write_text(yaml.safe_dump(CONFIG))
+    start = str(run / "last.safetensors")
+    assert _train(config, camvid, tmp_path / "next", "--start-from", start, "--steps", "2") == 0
+    assert weights.load(tmp_path / "next" / "last.safetensors")[1].trained_on == seen
 
 
 def test_extra_data_without_a_share_of_the_batch_is_refused(config, camvid, tmp_path, capsys):
