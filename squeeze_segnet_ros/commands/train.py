@@ -61,7 +61,13 @@ def run(args: argparse.Namespace) -> int:
         check_unused(output)
     with (
         process_group(args.device) as device,
-        training_images(dataset, config.data_splits, extra, **loading._asdict()) as images,
+        training_images(
+            dataset,
+            config.data_splits,
+            extra,
+            with_teacher=bool(config.distillation.teacher),
+            **loading._asdict(),
+        ) as images,
     ):
         if device.type == "cpu":
             keep_freed_memory()

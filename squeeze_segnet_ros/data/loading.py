@@ -162,6 +162,8 @@ def checked(
     what: str,
     skip_broken: bool = False,
     progress: Callable[[], object] | None = None,
+    *,
+    may_be_void: bool = False,
 ) -> Images:
     """Read every image and label file once, which fills the loader's cache, and return what can be used.
 
@@ -171,6 +173,7 @@ def checked(
         what: what they are, for messages.
         skip_broken: whether to leave out pairs with a file that cannot be read.
         progress: called after each pair.
+        may_be_void: whether they are of use without a pixel that has a class.
 
     Raises:
         InvalidImageError: a file cannot be read.
@@ -192,7 +195,7 @@ def checked(
         raise DatasetError(f"{what}: none of the {len(places)} images can be read: {broken[0]}")
     pixels = np.stack([fact.pixels for fact in facts])
     classes = len(loader.sources[places[0]].dataset.label_set)
-    if not pixels[:, :classes].any():
+    if not may_be_void and not pixels[:, :classes].any():
         raise DatasetError(
             f"{what}: all void: no pixel of the {len(good)} label files has a class; check 'values' and "
             f"'unlabelled' of {loader.sources[places[0]].dataset.description}"

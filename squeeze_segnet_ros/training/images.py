@@ -58,6 +58,7 @@ def training_images(
     splits: tuple[str, ...],
     extra: Dataset | None = None,
     *,
+    with_teacher: bool = False,
     cache_bytes: int,
     workers: int | None = None,
     skip_broken: bool = False,
@@ -68,6 +69,7 @@ def training_images(
         dataset: what is trained on.
         splits: the splits of it that are.
         extra: whose train split is mixed in.
+        with_teacher: whether a trained network labels the images too: those of ``extra`` may be all void.
         cache_bytes: memory for decoded images, of all processes on this machine.
         workers: processes that decode, for each that trains; None for what suits the number of files.
         skip_broken: whether to go on without files that cannot be read.
@@ -109,7 +111,12 @@ def training_images(
         names = (f"{dataset.name}/{'+'.join(splits)}", "extra data", f"{dataset.name}/{VALIDATION}")
         for what, share in zip(names, shares, strict=True):
             places = range(start, start + len(share))
-            found.append(checked(loader, places, what, skip_broken, bar.update) if share else None)
+            unlabelled = with_teacher and share is shares[1]
+            found.append(
+                checked(loader, places, what, skip_broken, bar.update, may_be_void=unlabelled)
+                if share
+                else None
+            )
             start += len(share)
         bar.close()
         train, extra_images, val = found

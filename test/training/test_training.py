@@ -280,6 +280,19 @@ JOINTS = [
 
 
 @pytest.mark.slow
+def test_a_teacher_labels_pictures_without_labels(config, camvid, tmp_path, capsys):
+    streets = shutil.copytree(camvid, tmp_path / "streets")
+    for path in (streets / "trainannot").iterdir():
+        cv2.imwrite(str(path), np.full((60, 80), 255, np.uint8))
+    config.write_text(yaml.safe_dump(CONFIG | {"extra_share": 0.5}))
+    assert _train(config, camvid, tmp_path / "alone", "--extra-data", streets, "--steps", "2") == 2
+    assert "extra data: all void" in capsys.readouterr().err
+    _teacher_of(config, tmp_path, "squeeze_segnet", features_weight=0.0)
+    config.write_text(config.read_text() + "extra_share: 0.5\n")
+    assert _train(config, camvid, tmp_path / "taught", "--extra-data", streets, "--steps", "2") == 0
+
+
+@pytest.mark.slow
 def test_a_network_learns_from_a_teacher(config, camvid, tmp_path):
     _teacher_of(config, tmp_path, "squeeze_segnet", joints=JOINTS)
     assert _train(config, camvid, tmp_path / "run") == 0
