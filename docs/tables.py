@@ -88,7 +88,7 @@ def commands() -> str:
 
 def networks() -> str:
     """Return what was measured of the networks on two cores."""
-    folder = ROOT / "docs" / "benchmarks" / "amd_epyc_zen4_2_cores"
+    folder = ROOT / "docs" / "benchmarks" / "amd_epyc_zen5_2_cores"
     lines = (folder / "networks.md").read_text().splitlines(keepends=True)
     return "".join(line for line in lines if line.startswith("|"))
 
